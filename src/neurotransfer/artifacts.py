@@ -1,0 +1,102 @@
+"""Files that are whole or absent: atomic writes, tables, provenance; a manifest that is written last."""
+
+import errno
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neurotransfer.errors import InputError, StorageError
+
+MANIFEST = "manifest.json"
+PACKAGES = ("neurotransfer", "torch", "numpy", "scipy", "pandas", "scikit-learn", "nibabel", "nilearn")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Turn a failure of the file system while writing `path` into a `StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageError(
+                f"no space left while writing {str(path)!r} ({error.strerror}); what was finished is kept: "
+                "free some space, or give another --out, and run the same command again"
+            ) from error
+        if isinstance(error, PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError):
+            raise StorageError(f"cannot write {str(path)!r}: {error.strerror}; choose another place") from error
+        raise
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path` and move it there; `path` is never half written.
+
+    Raises:
+        StorageError: when the disk is full or the place cannot be written.
+    """
+    with storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    text = json.dumps(value, indent=2, sort_keys=False, default=str, allow_nan=True) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raises InputError when the file is absent or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"there is no file {str(path)!r}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} cannot be read as JSON ({error}); write it again") from None
+
+
+TABLE_SUFFIXES = (".tsv", ".csv", ".parquet")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table by its suffix (.tsv, .csv, .parquet), whole or not at all; missing values are `n/a` in text."""
+    suffix = table_suffix(path)
+    if suffix == ".parquet":
+        write_atomically(path, lambda temporary: table.to_parquet(temporary, index=False))
+    else:
+        separator = "\t" if suffix == ".tsv" else ","
+        write_atomically(path, lambda temporary: table.to_csv(temporary, sep=separator, index=False, na_rep="n/a"))
+
+
+def table_suffix(path: Path) -> str:
+    """The suffix of a table's path; raises InputError when it is none of .tsv, .csv, .parquet."""
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise InputError(f"cannot tell the format of table {str(path)!r}; allowed endings: {', '.join(TABLE_SUFFIXES)}")
+    return path.suffix.lower()
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """What is needed to do it again: the given facts, Python, the platform's kind and the versions of the packages."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {**facts, "python": platform.python_version(), "machine": platform.machine(), "versions": versions}

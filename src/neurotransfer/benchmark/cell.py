@@ -1,0 +1,140 @@
+"""One cell: fit every setting of a strategy on one split, choose on validation, score the chosen one on test."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurotransfer.artifacts import write_json
+from neurotransfer.benchmark.plan import Cell, split_of
+from neurotransfer.benchmark.workspace import Workspace, prepared
+from neurotransfer.cohort import Split
+from neurotransfer.errors import StorageError
+from neurotransfer.seeding import integer_seed
+from neurotransfer.statistics.metrics import SCORES, scores
+from neurotransfer.targets import Target
+from neurotransfer.training import Recipe
+from neurotransfer.transfer import Fitted, best_of, fit_setting, get_strategy, predict_rows, settings
+
+NO_SCORES = dict.fromkeys(SCORES, float("nan"))
+
+
+def run_cell(workspace: Workspace, cell: Cell) -> None:
+    """Do a cell and write its result, whole or not at all; a cell that is done already is left alone.
+
+    A setting whose fit fails is recorded with its error and does not stop the rest.
+    """
+    path = cell_path(workspace.folder, cell)
+    if not path.is_file():
+        write_json(path, fit_cell(workspace, cell))
+
+
+def cell_path(folder: Path, cell: Cell) -> Path:
+    """The file of a cell's result in a run folder."""
+    return folder / "cells" / cell.path
+
+
+def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a cell: `fits`, one a setting, and `predictions`, one a test image."""
+    target = workspace.targets[cell.task]
+    labels = workspace.cohort.labels(target)
+    split = split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate)
+    part = workspace.part(cell.strategy)
+    tried = settings(get_strategy(part.strategy), part.grid)
+    rows, best = _fit_all(workspace, cell, target, labels, split, tried)
+    chosen = best_of(target.kind, [row["validation"] for row in rows])
+    predictions: list[dict[str, Any]] = []
+    test_scores = NO_SCORES
+    if best is not None:
+        test_scores, predictions = _test(workspace, cell, target, labels, split, best)
+    fits = [
+        _fit_row(cell, index, row, index == chosen, test_scores if index == chosen else NO_SCORES, split, workspace)
+        for index, row in enumerate(rows)
+    ]
+    return {"fits": fits, "predictions": predictions}
+
+
+def _fit_all(
+    workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, tried: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], tuple[Fitted, np.ndarray] | None]:
+    recipe = Recipe(**workspace.study.training.model_dump())
+    seed = integer_seed(workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
+    rows: list[dict[str, Any]] = []
+    best = None
+    for setting in tried:
+        started = time.perf_counter()
+        row = {"setting": setting, "validation": NO_SCORES, "epochs": 0, "best_epoch": 0, "loss": np.nan, "error": None}
+        rows.append(row)
+        try:
+            source, inputs = prepared(workspace, cell.strategy, cell.task)
+            fitted = fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
+            predicted, probabilities = predict_rows(fitted, inputs, split.validation)
+            row["validation"] = scores(target.kind, labels[split.validation], predicted, probabilities)
+            row |= {"epochs": fitted.epochs, "best_epoch": fitted.best_epoch, "loss": fitted.validation_loss}
+            if best_of(target.kind, [other["validation"] for other in rows]) == len(rows) - 1:
+                best = (fitted, inputs)
+        except StorageError:
+            raise
+        except Exception as error:
+            row["error"] = f"{type(error).__name__}: {error}"
+        row["seconds"] = time.perf_counter() - started
+    return rows, best
+
+
+def _test(
+    workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, best: tuple[Fitted, np.ndarray]
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    predicted, probabilities = predict_rows(*best, split.test)
+    found = scores(target.kind, labels[split.test], predicted, probabilities)
+    table = workspace.cohort.table
+    subgroup = workspace.study.subgroup
+    rows = [
+        {
+            **_key(cell),
+            "participant_id": table["participant_id"].iloc[row],
+            "session_id": table["session_id"].iloc[row],
+            "row": int(row),
+            "observed": float(labels[row]),
+            "predicted": float(value),
+            "probabilities": [float(share) for share in shares] or None,
+            "subgroup": table[subgroup].iloc[row] if subgroup else None,
+        }
+        for row, value, shares in zip(split.test, predicted, probabilities, strict=True)
+    ]
+    return found, rows
+
+
+def _key(cell: Cell) -> dict[str, Any]:
+    return {"task": cell.task, "n": cell.n, "replicate": cell.replicate, "strategy": cell.strategy}
+
+
+def _fit_row(
+    cell: Cell,
+    index: int,
+    row: Mapping[str, Any],
+    selected: bool,
+    test_scores: Mapping[str, float],
+    split: Split,
+    workspace: Workspace,
+) -> dict[str, Any]:
+    people = workspace.cohort.participants
+    return {
+        **_key(cell),
+        "setting_index": index,
+        "setting": json.dumps(row["setting"]),
+        "selected": selected,
+        **{f"validation_{name}": row["validation"][name] for name in SCORES},
+        **{f"test_{name}": test_scores[name] for name in SCORES},
+        "validation_loss": row["loss"],
+        "epochs": row["epochs"],
+        "best_epoch": row["best_epoch"],
+        "seconds": row["seconds"],
+        "n_train_images": len(split.train),
+        "n_train_participants": len(set(people[split.train])),
+        "n_validation_images": len(split.validation),
+        "n_test_images": len(split.test),
+        "error": row["error"],
+    }

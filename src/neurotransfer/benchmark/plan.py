@@ -1,0 +1,140 @@
+"""What a study will do: its tasks, the cells of its table, and every split, checked before anything long begins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurotransfer.benchmark.study import Study
+from neurotransfer.cohort import Cohort, Split, bootstrap_split
+from neurotransfer.errors import InputError, StudyError, listed, unknown
+from neurotransfer.models.folder import Card
+from neurotransfer.seeding import stream
+from neurotransfer.statistics.metrics import HEADLINE, SCORES
+from neurotransfer.targets import Target, infer_target
+from neurotransfer.transfer.strategies import get_strategy, settings
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One unit of work: all settings of one strategy, for one task, size and replicate."""
+
+    task: str
+    n: int
+    replicate: int
+    strategy: str
+
+    @property
+    def path(self) -> str:
+        """Where its result lies below the folder of cells."""
+        return f"{self.task}/{self.n}/{self.replicate:04d}-{self.strategy}.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study on a cohort: targets by task, the cells in the order of the results, and remarks for the reader."""
+
+    study: Study
+    targets: dict[str, Target]
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def n_fits(self) -> int:
+        """How many fits the cells hold."""
+        sizes = {part.title: len(settings(get_strategy(part.strategy), part.grid)) for part in self.study.strategies}
+        return sum(sizes[cell.strategy] for cell in self.cells)
+
+
+def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
+    """The target of every task; raises StudyError with all that is wrong with them."""
+    targets, problems = {}, []
+    for task, part in study.tasks.items():
+        try:
+            targets[task] = infer_target(part.target, cohort.table, kind=part.kind)
+            if part.score and (part.score not in SCORES or targets[task].kind not in SCORES[part.score].kinds):
+                allowed = [name for name, score in SCORES.items() if targets[task].kind in score.kinds]
+                problems.append(f"task {task!r}: {unknown('score', part.score, allowed)}")
+        except InputError as error:
+            problems.append(f"task {task!r}: {error}")
+    if study.subgroup is not None and study.subgroup not in cohort.table:
+        problems.append(unknown("subgroup column", study.subgroup, cohort.table.columns))
+    if problems:
+        raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems))
+    return targets
+
+
+def headline(study: Study, task: str, target: Target) -> str:
+    """The score that the figures of a task show."""
+    return study.tasks[task].score or HEADLINE[target.kind]
+
+
+def split_of(study: Study, cohort: Cohort, task: str, target: Target, n: int, replicate: int) -> Split:
+    """The split of a replicate: the same for every strategy, a matter of the study's seed alone."""
+    labels = cohort.labels(target)
+    classes = None if target.kind == "continuous" else labels
+    return bootstrap_split(
+        cohort.participants,
+        n,
+        stream(study.seed, "split", task, n, replicate),
+        classes=classes,
+        test=study.protocol.test,
+        stratify=study.protocol.stratify and classes is not None,
+        rows=np.flatnonzero(~np.isnan(labels)),
+    )
+
+
+def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
+    """The plan of a study.
+
+    Every split of every replicate is drawn once here, so that a size that cannot be is found now and not after hours.
+
+    Args:
+        study: from `read_study`.
+        cohort: from `read_cohort`.
+        cards: of the models by name, as far as they exist.
+
+    Raises:
+        StudyError: with every task and size that cannot be.
+    """
+    targets = targets_of(study, cohort)
+    problems = []
+    for task, target in targets.items():
+        for n in study.protocol.sizes:
+            try:
+                for replicate in range(study.protocol.replicates):
+                    split_of(study, cohort, task, target, n, replicate)
+            except InputError as error:
+                problems.append(f"task {task!r}: {error}")
+    if problems:
+        raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems, "change sizes or cohort"))
+    notes = list(cohort.notes) + [note for _, _, note in _left_out(study, targets, cards)]
+    left_out = {(task, title) for task, title, _ in _left_out(study, targets, cards)}
+    cells = tuple(
+        Cell(task, n, replicate, part.title)
+        for task in targets
+        for n in study.protocol.sizes
+        for replicate in range(study.protocol.replicates)
+        for part in study.strategies
+        if (task, part.title) not in left_out
+    )
+    return Plan(study, targets, cells, tuple(notes))
+
+
+def _left_out(study: Study, targets: dict[str, Target], cards: dict[str, Card]) -> Iterator[tuple[str, str, str]]:
+    for part in study.strategies:
+        if get_strategy(part.strategy).head != "pretrained" or part.model is None:
+            continue
+        if part.model in cards:
+            known = {head.name: head for head in cards[part.model].targets}
+        else:
+            known = dict.fromkeys(study.models[part.model].targets)
+        for task, target in targets.items():
+            head = known.get(target.name)
+            if target.name not in known:
+                yield task, part.title, f"{part.title} is left out of {task}: {part.model} was not trained on {target.name}"
+            elif head is not None and (head.kind, head.classes) != (target.kind, target.classes):
+                yield task, part.title, (
+                    f"{part.title} is left out of {task}: {part.model} knows {target.name} as {head.kind} "
+                    f"{'/'.join(head.classes)}, the cohort as {target.kind} {'/'.join(target.classes)}"
+                )

@@ -1,0 +1,286 @@
+"""`benchmark`: a study file to the two tidy tables of its learning curves, resumable, on several processes."""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
+from neurotransfer.benchmark.cell import cell_path
+from neurotransfer.benchmark.plan import Plan, headline, make_plan
+from neurotransfer.benchmark.results import RESULTS, write_results
+from neurotransfer.benchmark.study import CohortPart, Study, read_study
+from neurotransfer.benchmark.workers import one_thread, run_cells
+from neurotransfer.benchmark.workspace import (
+    STUDY,
+    Workspace,
+    grid_of,
+    model_folder,
+    network_arguments,
+    open_workspace,
+    write_cohort,
+)
+from neurotransfer.cohort import Cohort, read_cohort, store_volumes
+from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
+from neurotransfer.models.folder import Card, load_model
+from neurotransfer.pretrain import Pretraining, pretrain
+from neurotransfer.training import Recipe
+from neurotransfer.transfer import get_strategy
+from neurotransfer.transfer.adapt import column_values
+
+Advance = Callable[[], object]
+Progress = Callable[[str, int], Any]
+
+
+@contextmanager
+def _silent(description: str, total: int) -> Any:
+    yield lambda: None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is done (or, after a dry run, only planned): its folder, its plan and its table of fits."""
+
+    folder: Path
+    plan: Plan
+    results: pd.DataFrame | None
+
+
+def benchmark(
+    study: Study | Path | str,
+    out: Path | str | None = None,
+    *,
+    data: Path | str | None = None,
+    workers: int = 1,
+    resume: bool = False,
+    dry_run: bool = False,
+    command: str = "",
+    progress: Progress = _silent,
+) -> Run:
+    """Run a study, or go on with it where it was interrupted.
+
+    A cell (task, n, replicate, strategy) is the unit that is kept: when `out` holds the same study, its finished cells
+    are not done again and the tables come out the same, whatever the number of workers and interruptions. Only the
+    column `seconds` is measured anew.
+
+    Args:
+        study: a study or its TOML file.
+        out: the run folder; `runs/NAME` when not given.
+        data: the folder that the paths of cohorts are relative to; that of the study file when not given.
+        workers: processes, each with one thread.
+        resume: insist that `out` holds this study already.
+        dry_run: check everything and return the plan; nothing is written.
+        command: the command line, for the manifest.
+        progress: called with (description, total) and giving a context whose value advances by one.
+
+    Raises:
+        InputError: when study, cohort or models are wrong, or `out` holds another study; StorageError when the disk is full;
+            InterruptedRunError when it was stopped; what was finished is kept.
+    """
+    if workers < 1:
+        raise InputError(f"--workers is 1 or more, got {workers}")
+    base = Path(data) if data is not None else Path(study).parent if isinstance(study, Path | str) else Path()
+    if not base.is_dir():
+        raise InputError(f"there is no data folder {str(base)!r}; give --data the folder that holds the cohorts")
+    study = study if isinstance(study, Study) else read_study(study)
+    study = _with_model_paths(study, base)
+    folder = Path(out) if out is not None else Path("runs") / study.name
+    if dry_run:
+        return Run(folder, _plan(study, _read(study.cohort, base, _targets(study), progress)), None)
+    _require_same_study(folder, study, resume)
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return _locked(study, base, folder, workers, command, progress)
+    except Timeout:
+        raise InputError(f"another process is working on {str(folder)!r}; wait for it, or give another --out") from None
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted; what was finished is kept in {str(folder)!r}: run the same command again to go on"
+        ) from None
+
+
+def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, progress: Progress) -> Run:
+    started = time.perf_counter()
+    cohort = _read(study.cohort, base, _targets(study), progress)
+    plan = _plan(study, cohort)
+    _write_study(folder, plan)
+    write_cohort(folder, cohort)
+    if any(cohort.table["image"] != ""):
+        with progress("volumes", len(cohort)) as advance:
+            store_volumes(folder / "cache", cohort.images, grid_of(study), cohort.alignment, advance)
+    _make_models(study, base, folder, progress)
+    workspace = open_workspace(folder)
+    plan = make_plan(study, cohort, {name: model.card for name, model in workspace.models.items()})
+    with one_thread(), progress("features of networks that stand still", len(study.strategies)) as advance:
+        _make_features(workspace, plan, advance)
+    pending = [cell for cell in plan.cells if not cell_path(folder, cell).is_file()]
+    with progress("fits (cells of all settings)", len(plan.cells)) as advance:
+        for _ in range(len(plan.cells) - len(pending)):
+            advance()
+        run_cells(folder, pending, workers, advance)
+    results = write_results(folder, plan)
+    seconds = float(results["seconds"].sum())
+    write_json(folder / MANIFEST, _manifest(workspace, plan, results, command, seconds, time.perf_counter() - started))
+    return Run(folder, plan, results)
+
+
+def _with_model_paths(study: Study, base: Path) -> Study:
+    models = {
+        name: part.model_copy(update={"path": str(base / part.path)}) if part.path is not None else part
+        for name, part in study.models.items()
+    }
+    return study.model_copy(update={"models": models})
+
+
+def _targets(study: Study) -> list[str]:
+    return sorted({part.target for part in study.tasks.values() if not part.kind})
+
+
+def _read(part: CohortPart, base: Path, targets: list[str], progress: Progress) -> Cohort:
+    with progress(f"check {part.path}", 0) as advance:
+        return read_cohort(
+            base / part.path,
+            **part.model_dump(exclude={"path"}),
+            targets=targets,
+            on_scan=advance,
+        )
+
+
+def _plan(study: Study, cohort: Cohort) -> Plan:
+    cards: dict[str, Card] = {}
+    for name, part in study.models.items():
+        if part.path is not None:
+            cards[name] = load_model(part.path).card
+            _require_grid(name, cards[name], study)
+    if study.regional_columns:
+        column_values(cohort, study.regional_columns)
+    return make_plan(study, cohort, cards)
+
+
+def _require_grid(name: str, card: Card, study: Study) -> None:
+    if card.grid != grid_of(study):
+        found = None if card.grid is None else f"{card.grid.shape} at {card.grid.voxel_size_mm:g} mm"
+        raise ModelError(
+            f"model {name!r} takes volumes of {found}, the study makes {study.grid.shape} at {study.grid.voxel_size_mm:g} mm; "
+            "give the study the grid of the model"
+        )
+
+
+def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
+    path = folder / STUDY
+    if not path.is_file():
+        if resume:
+            raise InputError(f"there is nothing to resume in {str(folder)!r}; leave out --resume to begin")
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").exists():
+            raise InputError(f"{str(folder)!r} is not empty and no run of ours; give another --out")
+        return
+    found = Study.model_validate(read_json(path)["study"])
+    if found != study:
+        differing = [name for name in Study.model_fields if getattr(found, name) != getattr(study, name)]
+        raise StudyError(
+            f"{str(folder)!r} holds another study: {', '.join(differing)} differ{'s' * (len(differing) == 1)}; give another "
+            "--out, or restore the study file to go on with that run"
+        )
+
+
+def _write_study(folder: Path, plan: Plan) -> None:
+    study = plan.study
+    tasks = {
+        task: {
+            "target": target.name,
+            "kind": target.kind,
+            "classes": list(target.classes),
+            "unit": target.unit,
+            "score": headline(study, task, target),
+            "label": study.tasks[task].label or task,
+            "published": list(study.tasks[task].published),
+        }
+        for task, target in plan.targets.items()
+    }
+    strategies = [
+        {
+            "label": part.title,
+            "strategy": part.strategy,
+            "model": part.model,
+            "description": get_strategy(part.strategy).description,
+        }
+        for part in study.strategies
+    ]
+    facts = {
+        "name": study.name,
+        "title": study.title or study.name,
+        "description": study.description,
+        "seed": study.seed,
+        "sizes": list(study.protocol.sizes),
+        "replicates": study.protocol.replicates,
+        "test": study.protocol.test,
+        "epochs": study.training.epochs,
+        "tasks": tasks,
+        "strategies": strategies,
+        "subgroup": study.subgroup,
+        "study": study.model_dump(mode="json"),
+    }
+    write_json(folder / STUDY, facts)
+
+
+def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> None:
+    for name, part in study.models.items():
+        path = model_folder(folder, study, name)
+        if part.cohort is None or (path / "model.json").is_file():
+            continue
+        cohort = _read(part.cohort, base, list(part.targets), progress)
+        options = Pretraining(
+            grid=grid_of(study),
+            architecture=study.network.architecture,
+            arguments=network_arguments(study),
+            recipe=Recipe(**part.training.model_dump()),
+            weights=part.weights,
+            seed=study.seed,
+        )
+        with one_thread(), progress(f"pretrain {name}", part.training.epochs) as advance:
+            pretrain(cohort, part.targets, path, options, on_epoch=lambda row, advance=advance: advance())
+
+
+def _make_features(workspace: Workspace, plan: Plan, advance: Advance) -> None:
+    for part in workspace.study.strategies:
+        task = next((cell.task for cell in plan.cells if cell.strategy == part.title), None)
+        if task is not None and get_strategy(part.strategy).on_features:
+            workspace.inputs(part.title, task)
+        advance()
+
+
+def _manifest(
+    workspace: Workspace, plan: Plan, results: pd.DataFrame, command: str, fit_seconds: float, seconds: float
+) -> dict[str, Any]:
+    models = {}
+    for name, model in workspace.models.items():
+        card = model.card
+        cohorts = card.provenance.get("cohorts", [])
+        models[name] = {
+            "cohort": ", ".join(cohort["name"] for cohort in cohorts),
+            "n_images": sum(cohort["n_images"] for cohort in cohorts),
+            "n_participants": sum(cohort["n_participants"] for cohort in cohorts),
+            "targets": [target.name for target in card.targets],
+            "metrics": card.provenance.get("validation", {}),
+            "overlap_participants": len(card.overlap(workspace.cohort)),
+        }
+    return {
+        "command": command,
+        "provenance": provenance(seed=plan.study.seed),
+        "seconds": seconds,
+        "fit_seconds": fit_seconds,
+        "cells": len(plan.cells),
+        "cells_failed": int(len(plan.cells) - results["selected"].sum()),
+        "fits": len(results),
+        "fits_failed": int(results["error"].notna().sum()),
+        "results": RESULTS,
+        "notes": list(plan.notes),
+        "models": models,
+    }

@@ -1,0 +1,221 @@
+"""A study file: which cohort, targets, sizes, replicates, strategies, grids and budget."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from neurotransfer.errors import InputError, StudyError, unknown
+from neurotransfer.transfer.strategies import STRATEGIES, get_strategy, settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CohortPart(_Part):
+    """Where scans are and how they are read; see `read_cohort`."""
+
+    path: str
+    name: str = ""
+    space: str | None = None
+    desc: str | None = None
+    mask: str | None = None
+    alignment: Literal["world", "centre"] = "world"
+    columns: dict[str, str] = {}
+    recode: dict[str, dict[str, str]] = {}
+    images: bool = True
+
+
+class GridPart(_Part):
+    """The grid of the volumes."""
+
+    shape: tuple[int, int, int] = (40, 48, 40)
+    voxel_size_mm: float = Field(4.0, gt=0)
+
+
+class NetworkPart(_Part):
+    """The network of baseline and random-frozen, and of the models that the study pretrains."""
+
+    architecture: str = "sfcn"
+    width: float = Field(1.0, gt=0)
+    pooling: Literal["average", "maximum"] = "maximum"
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainingPart(_Part):
+    """The budget of one fit, the same for every strategy."""
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(8, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    patience: int = Field(10, ge=1)
+
+
+class ModelPart(_Part):
+    """A pretrained model: a folder (`path`), or how it is pretrained (`cohort`, `targets`, `training`)."""
+
+    path: str | None = None
+    cohort: CohortPart | None = None
+    targets: tuple[str, ...] = ()
+    weights: dict[str, float] = {}
+    training: TrainingPart = TrainingPart(epochs=40, patience=15)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ModelPart":
+        if (self.path is None) == (self.cohort is None):
+            raise ValueError("give either path (a model folder) or cohort and targets (to pretrain it)")
+        if self.cohort is not None and not self.targets:
+            raise ValueError('a model that is pretrained needs targets, for example targets = ["age", "sex"]')
+        return self
+
+
+class TaskPart(_Part):
+    """Something to predict."""
+
+    target: str
+    kind: Literal["", "continuous", "binary", "categorical", "ordinal"] = ""
+    label: str = ""
+    score: str = ""
+    published: tuple[str, ...] = ()
+
+
+class StrategyPart(_Part):
+    """A strategy, with the model it starts from and settings in place of its own."""
+
+    strategy: str
+    model: str | None = None
+    label: str = ""
+    grid: dict[str, list[float]] | None = None
+
+    @property
+    def title(self) -> str:
+        """The name in tables and figures: the strategy, after the model's name where it starts from one."""
+        return self.label or (f"{self.model}-{self.strategy}" if self.model else self.strategy)
+
+
+class ProtocolPart(_Part):
+    """The talk's protocol: sizes, replicates, and what is tested on."""
+
+    sizes: tuple[int, ...] = Field(min_length=1)
+    replicates: int = Field(100, ge=1)
+    test: Literal["fifth", "rest"] = "fifth"
+    stratify: bool = False
+
+
+class Study(_Part):
+    """A whole study, as the file says it; unknown keys are refused."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    title: str = ""
+    description: str = ""
+    seed: int = Field(0, ge=0)
+    cohort: CohortPart
+    grid: GridPart = GridPart()
+    network: NetworkPart = NetworkPart()
+    models: dict[str, ModelPart] = {}
+    tasks: dict[str, TaskPart] = Field(min_length=1)
+    strategies: tuple[StrategyPart, ...] = Field(min_length=1)
+    protocol: ProtocolPart
+    training: TrainingPart = TrainingPart()
+    regional_columns: tuple[str, ...] = ()
+    subgroup: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        problems = list(_problems(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _problems(study: Study) -> Iterator[str]:
+    titles = [part.title for part in study.strategies]
+    for title in sorted({title for title in titles if titles.count(title) > 1}):
+        yield f"two strategies are called {title!r}; give one of them a label"
+    for part in study.strategies:
+        if part.strategy not in STRATEGIES:
+            yield unknown("strategy", part.strategy, STRATEGIES)
+            continue
+        yield from _problems_of_strategy(part, study)
+    sizes = study.protocol.sizes
+    if list(sizes) != sorted(set(sizes)) or sizes[0] < 2:
+        yield f"sizes must be 2 or more and rise, got {list(sizes)}"
+
+
+def _problems_of_strategy(part: StrategyPart, study: Study) -> Iterator[str]:
+    if get_strategy(part.strategy).needs_model and part.model is None:
+        yield f"strategy {part.strategy!r} needs model = one of: {', '.join(study.models) or 'none is given; add [models.NAME]'}"
+    if part.model is not None and part.model not in study.models:
+        yield unknown(f"model of strategy {part.strategy!r}", part.model, study.models)
+    try:
+        settings(get_strategy(part.strategy), part.grid)
+    except InputError as error:
+        yield str(error)
+
+
+def read_study(path: Path | str) -> Study:
+    """A study from its TOML file.
+
+    Raises:
+        StudyError: when the file is absent or no TOML, or with ALL its unknown keys and wrong values.
+
+    Example:
+        >>> read_study("nowhere.toml")
+        Traceback (most recent call last):
+        ...
+        neurotransfer.errors.StudyError: there is no study file 'nowhere.toml'; give the path of a TOML file such as studies/demo.toml
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise StudyError(
+            f"there is no study file {str(path)!r}; give the path of a TOML file such as studies/demo.toml"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{str(path)!r} is no TOML: {error}") from None
+    return parse_study(values, str(path))
+
+
+def parse_study(values: dict[str, Any], source: str = "the study") -> Study:
+    """A study from plain values; raises StudyError with all that is wrong."""
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        lines = "\n".join(f"  {_sentence(problem)}" for problem in error.errors())
+        count = error.error_count()
+        raise StudyError(f"{count} problem{'s' * (count != 1)} in {source}:\n{lines}") from None
+
+
+def _sentence(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return unknown(f"key in {_table(problem['loc'])}", str(problem["loc"][-1]), _keys_at(problem["loc"][:-1]))
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {text}, found {problem['input']!r}" if problem["type"] != "value_error" else f"{where}: {text}".lstrip(": ")
+
+
+def _table(location: tuple) -> str:
+    return f"[{'.'.join(str(part) for part in location[:-1])}]" if len(location) > 1 else "the study"
+
+
+def _keys_at(location: tuple) -> list[str]:
+    parts: dict[str, type[BaseModel]] = {
+        "cohort": CohortPart, "grid": GridPart, "network": NetworkPart, "models": ModelPart, "tasks": TaskPart,
+        "strategies": StrategyPart, "protocol": ProtocolPart, "training": TrainingPart,
+    }  # fmt: skip
+    named = [part for part in location if part in parts]
+    return sorted((parts[named[-1]] if named else Study).model_fields)
+
+

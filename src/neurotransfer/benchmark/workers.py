@@ -1,0 +1,91 @@
+"""Do cells in this process or in several: the results do not depend on how many."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for_handles
+from pathlib import Path
+
+import torch
+
+from neurotransfer.benchmark.cell import run_cell
+from neurotransfer.benchmark.plan import Cell
+from neurotransfer.benchmark.workspace import Workspace, open_workspace
+from neurotransfer.errors import InterruptedRunError
+
+_workspace: Workspace | None = None
+
+
+def run_cells(folder: Path, cells: Sequence[Cell], workers: int, on_cell: Callable[[], object]) -> None:
+    """Do every cell of a run folder with `workers` processes, each with one thread.
+
+    Raises:
+        InterruptedRunError: when a worker process dies; what was finished is kept.
+    """
+    if workers == 1 or len(cells) < 2:
+        with one_thread():
+            workspace = open_workspace(folder)
+            for cell in cells:
+                run_cell(workspace, cell)
+                on_cell()
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(cells)), mp_context=context, initializer=_start, initargs=(folder,))
+    try:
+        _drain(pool, list(cells), on_cell)
+    except BrokenProcessPool:
+        raise InterruptedRunError(
+            "a worker process died, killed or out of memory; what was finished is kept: run the same command again, with "
+            "fewer --workers if memory was short"
+        ) from None
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _drain(pool: ProcessPoolExecutor, cells: list[Cell], on_cell: Callable[[], object]) -> None:
+    waiting = {pool.submit(_work, cell) for cell in cells}
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+            on_cell()
+
+
+def _start(folder: Path) -> None:
+    global _workspace
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    _workspace = open_workspace(folder)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_handles([parent.sentinel])
+        os._exit(1)
+
+
+def _work(cell: Cell) -> None:
+    assert _workspace is not None
+    run_cell(_workspace, cell)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch, as in a worker process: the number of threads changes the order of sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

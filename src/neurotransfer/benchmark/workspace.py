@@ -1,0 +1,109 @@
+"""What the cells of a run share, read from the run folder by every process: cohort, volumes, models, features."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neurotransfer.artifacts import read_json, write_atomically, write_json
+from neurotransfer.benchmark.plan import targets_of
+from neurotransfer.benchmark.study import Study, StrategyPart
+from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.models.folder import Model, load_model
+from neurotransfer.targets import Target
+from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
+
+STUDY, COHORT = "study.json", "cohort.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """A run folder that is ready for its cells."""
+
+    folder: Path
+    study: Study
+    cohort: Cohort
+    targets: dict[str, Target]
+    volumes: np.ndarray | None
+    models: dict[str, Model]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the study's volumes."""
+        return grid_of(self.study)
+
+    def part(self, title: str) -> StrategyPart:
+        """The strategy of the study that is called `title`."""
+        return next(part for part in self.study.strategies if part.title == title)
+
+    def source(self, title: str, task: str) -> Source:
+        """Where a strategy starts for a task."""
+        part, network = self.part(title), self.study.network
+        return make_source(
+            get_strategy(part.strategy),
+            model=self.models.get(part.model or ""),
+            grid=self.grid if self.volumes is not None else None,
+            target=self.targets[task],
+            columns=self.study.regional_columns,
+            architecture=network.architecture,
+            arguments=network_arguments(self.study),
+            seed=self.study.seed,
+        )
+
+    def inputs(self, title: str, task: str) -> np.ndarray:
+        """What a strategy trains on; features of an encoder that stands still are made once and kept in the folder."""
+        source, part = self.source(title, task), self.part(title)
+        model = self.models.get(part.model or "")
+        if not source.strategy.on_features:
+            return inputs_of(source, self.cohort, self.volumes, model)
+        origin = "random" if source.strategy.weights == "random" else (part.model or "")
+        path = self.folder / "cache" / f"features-{source.architecture}-{origin}.npy"
+        if not path.is_file():
+            values = inputs_of(source, self.cohort, self.volumes, model)
+            write_atomically(path, lambda temporary: np.save(temporary, values))
+        return np.load(path)
+
+
+@lru_cache(maxsize=64)
+def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, np.ndarray]:
+    """Source and inputs of a strategy for a task, read once in a process."""
+    return workspace.source(title, task), workspace.inputs(title, task)
+
+
+def network_arguments(study: Study) -> dict[str, Any]:
+    """The arguments of the study's network."""
+    network = study.network
+    return {"width": network.width, "pooling": network.pooling, "dropout": network.dropout}
+
+
+def grid_of(study: Study) -> Grid:
+    """The study's grid."""
+    return Grid(study.grid.shape, study.grid.voxel_size_mm)
+
+
+def write_cohort(folder: Path, cohort: Cohort) -> None:
+    """Keep the cohort's table, name, alignment and notes in the run folder."""
+    write_json(folder / "cohort.json", {"name": cohort.name, "alignment": cohort.alignment, "notes": cohort.notes})
+    table = cohort.table.assign(cohort=cohort.name)
+    write_atomically(folder / COHORT, lambda path: table.to_parquet(path, index=False))
+
+
+def open_workspace(folder: Path) -> Workspace:
+    """The workspace of a run folder that `benchmark` has prepared."""
+    study = Study.model_validate(read_json(folder / STUDY)["study"])
+    facts = read_json(folder / "cohort.json")
+    table = pd.read_parquet(folder / COHORT)
+    cohort = Cohort(facts["name"], table, facts["alignment"], tuple(facts["notes"]))
+    models = {name: load_model(model_folder(folder, study, name)) for name in study.models}
+    volumes_path = folder / "cache" / "volumes.npy"
+    volumes = np.load(volumes_path, mmap_mode="r") if volumes_path.is_file() else None
+    return Workspace(folder, study, cohort, targets_of(study, cohort), volumes, models)
+
+
+def model_folder(folder: Path, study: Study, name: str) -> Path:
+    """Where a model of a study lies: its own path, or below the run folder when the study pretrains it."""
+    path = study.models[name].path
+    return Path(path) if path is not None else folder / "models" / name

@@ -1,0 +1,109 @@
+"""Where the T1-weighted scans of a BIDS dataset are."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from neurotransfer.errors import CohortError, InputError
+
+_ENTITY = re.compile(r"([a-zA-Z]+)-([a-zA-Z0-9+]+)")
+
+
+def entities(path: Path) -> dict[str, str]:
+    """The entities of a BIDS file name.
+
+    Example:
+        >>> entities(Path("sub-01_ses-2_space-MNI152_T1w.nii.gz"))
+        {'sub': '01', 'ses': '2', 'space': 'MNI152'}
+    """
+    return dict(_ENTITY.findall(path.name.split(".")[0]))
+
+
+def bids_table(root: Path, space: str | None, desc: str | None, mask: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """One row a T1w image below `root`, joined with `participants.tsv`; and remarks on what did not match.
+
+    `space` and `desc` choose among preprocessed images (None: those without that entity, or, where there are none, the
+    only one that there is); `mask` is the `desc` of the masks to take (`brain`), None for none.
+
+    Raises:
+        InputError: when there is no participants.tsv, no image, or several spaces to choose from.
+        CohortError: when a participant's session has several images, or an image has no mask.
+    """
+    people = _participants(root)
+    images = [path for path in sorted(root.glob("sub-*/**/*_T1w.nii*")) if "derivatives" not in path.parts]
+    if not images:
+        raise InputError(f"no T1-weighted image (sub-*/**/*_T1w.nii or .nii.gz) below {str(root)!r}; is it a BIDS dataset?")
+    images = _choose(_choose(images, "space", space, root), "desc", desc, root)
+    table = pd.DataFrame([_row(path, root, mask) for path in images])
+    _require_masks_and_one_image(table, root, mask)
+    keys = [key for key in ("participant_id", "session_id") if key in people]
+    merged = table.merge(people, on=keys, how="left", validate="many_to_one", suffixes=("", "_participants"))
+    return merged, _remarks(table, people)
+
+
+def _participants(root: Path) -> pd.DataFrame:
+    path = root / "participants.tsv"
+    if not path.is_file():
+        raise InputError(
+            f"{str(root)!r} has no participants.tsv; give a BIDS dataset, or a table of scans (.tsv, .csv, .parquet)"
+        )
+    people = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    if "participant_id" not in people:
+        raise InputError(f"{str(path)!r} has no column participant_id; found: {', '.join(people.columns)}")
+    bare = ~people["participant_id"].str.startswith("sub-")
+    people.loc[bare, "participant_id"] = "sub-" + people.loc[bare, "participant_id"]
+    keys = [key for key in ("participant_id", "session_id") if key in people]
+    twice = people[people.duplicated(keys)]
+    if len(twice):
+        rows = [f"row {index + 2}: {row.participant_id} stands there twice" for index, row in twice.iterrows()]
+        raise CohortError(path, rows, "keep one row a participant (and session)")
+    return people
+
+
+def _choose(images: list[Path], entity: str, wanted: str | None, root: Path) -> list[Path]:
+    found = [entities(path).get(entity) for path in images]
+    if wanted is None and None not in found and len(set(found)) == 1:
+        return images
+    chosen = [path for path, value in zip(images, found, strict=True) if value == wanted]
+    if not chosen:
+        names = ", ".join(sorted({value or f"no {entity}" for value in found}))
+        raise InputError(f"no T1w image below {str(root)!r} has {entity} {wanted!r}; found: {names}; choose one of these")
+    return chosen
+
+
+def _row(path: Path, root: Path, mask: str | None) -> dict[str, str]:
+    parts = entities(path)
+    row = {"participant_id": f"sub-{parts['sub']}", "session_id": f"ses-{parts['ses']}" if "ses" in parts else ""}
+    inside = _mask_of(path, mask) if mask else None
+    return row | {"image": str(path.relative_to(root)), "mask": str(inside.relative_to(root)) if inside else ""}
+
+
+def _mask_of(path: Path, desc: str) -> Path | None:
+    want = entities(path) | {"desc": desc}
+    candidates = path.parent.glob(f"*desc-{desc}_mask.nii*")
+    return next((candidate for candidate in sorted(candidates) if entities(candidate) == want), None)
+
+
+def _require_masks_and_one_image(table: pd.DataFrame, root: Path, mask: str | None) -> None:
+    problems = [
+        f"row {index + 1}: {row.participant_id} {row.session_id}: several T1w images, {Path(row.image).name!r} among them"
+        for index, row in table[table.duplicated(["participant_id", "session_id"], keep=False)].iterrows()
+    ]
+    if mask:
+        problems += [
+            f"row {index + 1}: {Path(row.image).name!r} has no desc-{mask} mask beside it"
+            for index, row in table[table["mask"] == ""].iterrows()
+        ]
+    if problems:
+        raise CohortError(root, problems, "choose by space or desc, remove what is not wanted, or list scans in a table")
+
+
+def _remarks(table: pd.DataFrame, people: pd.DataFrame) -> list[str]:
+    scanned, listed = set(table["participant_id"]), set(people["participant_id"])
+    remarks = []
+    if listed - scanned:
+        remarks.append(f"{len(listed - scanned)} of {len(listed)} people of participants.tsv have no such T1w image")
+    if scanned - listed:
+        remarks.append(f"{len(scanned - listed)} people with an image are not in participants.tsv: no target is known")
+    return remarks

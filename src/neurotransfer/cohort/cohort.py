@@ -1,0 +1,56 @@
+"""A cohort: the table of scans as every stage sees it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neurotransfer.targets import Target
+
+SCAN_COLUMNS = ("participant_id", "session_id", "image", "mask", "site")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Scans of people: one row a scan, with participant_id, session_id, image, mask, site and targets.
+
+    `alignment` says how its scans are laid on a grid (`world`: they are in MNI space; `centre`: native space); `notes`
+    are remarks for the reader (people without a scan, say). `image` is None in a cohort of table columns only.
+
+    Example:
+        >>> Cohort("tiny", pd.DataFrame({"participant_id": ["a", "a", "b"]})).n_participants
+        2
+    """
+
+    name: str
+    table: pd.DataFrame
+    alignment: str = "world"
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def participants(self) -> np.ndarray:
+        """The participant of every row, (n,) of text."""
+        return self.table["participant_id"].to_numpy(str)
+
+    @property
+    def n_participants(self) -> int:
+        """How many different people there are."""
+        return int(self.table["participant_id"].nunique())
+
+    @property
+    def images(self) -> list[tuple[Path, Path | None]]:
+        """Image and mask (or None) of every row."""
+        pairs = zip(self.table["image"], self.table["mask"], strict=True)
+        return [(Path(image), Path(mask) if mask else None) for image, mask in pairs]
+
+    def labels(self, target: Target) -> np.ndarray:
+        """The target's values as float64 (n,), NaN where missing."""
+        return target.encode(self.table[target.column])
+
+    def rows(self, indices: np.ndarray) -> "Cohort":
+        """The same cohort with some of its rows only."""
+        return Cohort(self.name, self.table.iloc[indices].reset_index(drop=True), self.alignment, self.notes)

@@ -1,0 +1,208 @@
+"""Train, validation and test without a participant in two of them: the bootstrap of the talk, and a plain holdout."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurotransfer.errors import InputError, LeakageError
+
+TEST_SETS = ("fifth", "rest")
+MOST_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a cohort: `train` (with repeats when bootstrapped), `validation` and `test`, each an integer array."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def check_split(split: Split, participants: np.ndarray) -> Split:
+    """The split itself, when no participant is in two of its parts.
+
+    Raises:
+        LeakageError: naming the participants who are.
+
+    Example:
+        >>> parts = Split(np.array([0]), np.array([1]), np.array([2]))
+        >>> check_split(parts, np.array(["a", "b", "a"]))
+        Traceback (most recent call last):
+        ...
+        neurotransfer.errors.LeakageError: 1 participant both in train and in test: a; no participant may be in two parts of a split
+    """
+    parts = {name: set(participants[getattr(split, name)]) for name in ("train", "validation", "test")}
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        shared = sorted(parts[first] & parts[second])
+        if shared:
+            raise LeakageError(
+                f"{len(shared)} participant{'s' * (len(shared) > 1)} both in {first} and in {second}: "
+                f"{', '.join(shared[:5])}; no participant may be in two parts of a split"
+            )
+    return split
+
+
+def fifth(n: int) -> int:
+    """A fifth of n, rounded, at least 1: the size of validation and test."""
+    return max(1, round(n / 5))
+
+
+def bootstrap_split(
+    participants: np.ndarray,
+    n: int,
+    generator: np.random.Generator,
+    *,
+    classes: np.ndarray | None = None,
+    test: str = "fifth",
+    stratify: bool = False,
+    rows: np.ndarray | None = None,
+) -> Split:
+    """One replicate of the talk's protocol.
+
+    Draws n rows with replacement for training; from the rows of the participants who were not drawn, n / 5 rows for
+    validation and n / 5 for test (`test="rest"`: all that remain), with no participant in two parts.
+
+    Args:
+        participants: of every row of the cohort, (n_rows,).
+        n: how many images to train on.
+        generator: the source of randomness.
+        classes: of every row, (n_rows,); when given, every class must be in every part: a draw where one is not is
+            drawn again.
+        test: `fifth` or `rest`.
+        stratify: draw every part with the proportions that the classes have in the pool.
+        rows: the pool, as indices of rows; all rows when not given.
+
+    Raises:
+        InputError: when n is larger than the pool, too few people remain, or a class has too few people.
+
+    Example:
+        >>> split = bootstrap_split(np.arange(100), 20, np.random.default_rng(0))
+        >>> len(split.train), len(split.validation), len(split.test)
+        (20, 4, 4)
+    """
+    rows = np.arange(len(participants)) if rows is None else np.asarray(rows)
+    _require_pool(participants, n, classes, rows)
+    for _ in range(MOST_DRAWS):
+        split = _draw(participants, n, generator, classes if stratify else None, test, rows)
+        if split is not None and (classes is None or _has_all(split, classes, rows)):
+            return check_split(split, participants)
+    raise InputError(
+        f"n = {n} leaves too few people of a pool of {len(set(participants[rows]))} for {fifth(n)} validation and "
+        f"{fifth(n) if test == 'fifth' else 'any'} test images{' with every class in them' if classes is not None else ''}; "
+        "use smaller sizes, a larger cohort, or stratify = true"
+    )
+
+
+def _require_pool(participants: np.ndarray, n: int, classes: np.ndarray | None, rows: np.ndarray) -> None:
+    if n < 2 or n > len(rows):
+        raise InputError(f"n = {n} is not possible: allowed are 2 to {len(rows)}, the images in the pool")
+    if classes is None:
+        return
+    for label in np.unique(classes[rows]):
+        people = len(set(participants[rows][classes[rows] == label]))
+        if people < 3:
+            raise InputError(
+                f"class {label:g} has {people} participant{'s' * (people != 1)}; train, validation and test need one each: "
+                "3 or more"
+            )
+
+
+def _draw(
+    participants: np.ndarray,
+    n: int,
+    generator: np.random.Generator,
+    strata: np.ndarray | None,
+    test: str,
+    rows: np.ndarray,
+) -> Split | None:
+    train = _bootstrap(rows, n, generator, strata)
+    rest = rows[~np.isin(participants[rows], participants[train])]
+    validation, rest = _take(participants, rest, fifth(n), generator, strata)
+    wanted = fifth(n) if test == "fifth" else len(rest)
+    held_out, _ = _take(participants, rest, wanted, generator, strata if test == "fifth" else None)
+    if len(validation) < fifth(n) or len(held_out) < max(1, wanted):
+        return None
+    return Split(train, np.sort(validation), np.sort(held_out))
+
+
+def _bootstrap(rows: np.ndarray, n: int, generator: np.random.Generator, strata: np.ndarray | None) -> np.ndarray:
+    if strata is None:
+        return generator.choice(rows, n, replace=True)
+    parts = [rows[strata[rows] == label] for label in np.unique(strata[rows])]
+    sizes = proportional(n, [len(part) for part in parts])
+    return np.concatenate([generator.choice(part, size, replace=True) for part, size in zip(parts, sizes, strict=True)])
+
+
+def proportional(n: int, counts: Sequence[int]) -> list[int]:
+    """n shared out in proportion to `counts`, by largest remainders.
+
+    Example:
+        >>> proportional(10, [2, 1])
+        [7, 3]
+    """
+    exact = n * np.asarray(counts, float) / sum(counts)
+    shares = np.floor(exact).astype(int)
+    for index in np.argsort(shares - exact, kind="stable")[: n - shares.sum()]:
+        shares[index] += 1
+    return [int(share) for share in shares]
+
+
+def _take(
+    participants: np.ndarray, rows: np.ndarray, n: int, generator: np.random.Generator, strata: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """At most n rows of whole participants in random order, and the rows of the participants who were not touched."""
+    if strata is not None and len(rows):
+        parts = [rows[strata[rows] == label] for label in np.unique(strata[rows])]
+        taken: list[np.ndarray] = []
+        for part, size in zip(parts, proportional(n, [len(part) for part in parts]), strict=True):
+            used = participants[np.concatenate(taken)] if taken else np.array([], participants.dtype)
+            free = part[~np.isin(participants[part], used)]
+            taken.append(_take(participants, free, size, generator, None)[0])
+        chosen = np.concatenate(taken)
+        return chosen, rows[~np.isin(participants[rows], participants[chosen])]
+    order = generator.permutation(np.unique(participants[rows]))
+    rank = {participant: place for place, participant in enumerate(order)}
+    ordered = rows[np.argsort([rank[participant] for participant in participants[rows]], kind="stable")]
+    chosen = ordered[:n]
+    return chosen, rows[~np.isin(participants[rows], participants[chosen])]
+
+
+def _has_all(split: Split, classes: np.ndarray, rows: np.ndarray) -> bool:
+    every = set(classes[rows])
+    return all(set(classes[part]) == every for part in (split.train, split.validation, split.test))
+
+
+def holdout_split(
+    participants: np.ndarray, fraction: float, generator: np.random.Generator, classes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows for training and for validation: a fraction of the participants, with all their rows, is held out.
+
+    `classes` (n_rows,) stratifies by each participant's first class.
+
+    Raises:
+        InputError: when the fraction is not between 0 and 1, or a part would be empty.
+
+    Example:
+        >>> train, validation = holdout_split(np.array(["a", "a", "b", "c", "d"]), 0.25, np.random.default_rng(0))
+        >>> len(set(train) & set(validation))
+        0
+    """
+    people, first = np.unique(participants, return_index=True)
+    wanted = round(fraction * len(people))
+    if not 0 < fraction < 1 or not 0 < wanted < len(people):
+        raise InputError(
+            f"a validation fraction of {fraction!r} of {len(people)} participants leaves train or validation empty; "
+            "give a fraction between 0 and 1 and enough people"
+        )
+    strata = np.zeros(len(people)) if classes is None else np.nan_to_num(np.asarray(classes, float)[first], nan=-1)
+    groups = [people[strata == label] for label in np.unique(strata)]
+    held = [
+        generator.permutation(group)[:size]
+        for group, size in zip(groups, proportional(wanted, [len(group) for group in groups]), strict=True)
+    ]
+    is_held = np.isin(participants, np.concatenate(held))
+    split = Split(np.flatnonzero(~is_held), np.flatnonzero(is_held), np.array([], int))
+    check_split(split, participants)
+    return split.train, split.validation

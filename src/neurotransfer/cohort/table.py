@@ -1,0 +1,191 @@
+"""Read a cohort from a table or a BIDS folder, and check all of it before anything long begins."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from neurotransfer.artifacts import TABLE_SUFFIXES
+from neurotransfer.cohort.bids import bids_table
+from neurotransfer.cohort.cohort import Cohort
+from neurotransfer.cohort.volumes import ALIGNMENTS, describe_image
+from neurotransfer.errors import CohortError, ImageError, InputError, unknown
+from neurotransfer.targets import as_text, infer_target
+
+NATIVE_ADVICE = 'images in native space may differ: say so with alignment = "centre"'
+
+
+def read_cohort(
+    path: Path | str,
+    *,
+    name: str = "",
+    space: str | None = None,
+    desc: str | None = None,
+    mask: str | None = None,
+    alignment: str = "world",
+    columns: Mapping[str, str] | None = None,
+    recode: Mapping[str, Mapping[str, str]] | None = None,
+    targets: Sequence[str] = (),
+    images: bool = True,
+    check: bool = True,
+    on_scan: Callable[[], object] | None = None,
+) -> Cohort:
+    """The scans of a TSV, CSV or Parquet table, or of a BIDS folder, checked.
+
+    Args:
+        path: a table with one row a scan (participant_id, image, and where they exist session_id, mask, site and
+            targets; image paths relative to the table), or a BIDS folder with participants.tsv.
+        name: of the cohort; the name of the folder where it is not given.
+        space: the BIDS space of the images to take; None for those without one.
+        desc: the BIDS desc of the images to take; None for those without one.
+        mask: the BIDS desc of the brain mask to apply (`brain`); a table has a column `mask`, applied when it is there.
+        alignment: `world` (scans in MNI space, all of one shape and orientation) or `centre` (scans in native space).
+        columns: new name -> name in the table, for example `{"sex": "gender"}`.
+        recode: column -> {label in the table: label wanted}, for example `{"sex": {"m": "M"}}`.
+        targets: columns that will be predicted and must have two values or more.
+        images: False for a table of regional volumes without scans.
+        check: open every image; False when that was done before.
+        on_scan: called after every image that was checked (for a progress bar).
+
+    Raises:
+        InputError: when the path is not there or holds no cohort.
+        CohortError: with ALL problems of the table and its images, each with its row.
+
+    Example:
+        >>> read_cohort("nowhere.tsv")
+        Traceback (most recent call last):
+        ...
+        neurotransfer.errors.InputError: there is no cohort at 'nowhere.tsv'; give a table (.tsv, .csv, .parquet) or a BIDS folder
+    """
+    path = Path(path)
+    if alignment not in ALIGNMENTS:
+        raise InputError(unknown("alignment", alignment, ALIGNMENTS))
+    table, notes = _read(path, space, desc, mask)
+    table = _renamed(table, columns or {}, recode or {}, path)
+    problems = _columns_missing(table, images)
+    if problems:
+        raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}")
+    table = _completed(table, path.parent if path.is_file() else path)
+    problems = _problems_of_rows(table, images) + _problems_of_targets(table, targets)
+    if images and check:
+        problems += _problems_of_images(table, alignment == "world", on_scan)
+    if problems:
+        raise CohortError(path, problems, "mend or remove these rows and run the same command again")
+    return Cohort(name or _name(path), table, alignment, tuple(notes))
+
+
+def _name(path: Path) -> str:
+    return path.resolve().parent.name if path.is_file() else path.resolve().name
+
+
+def _read(path: Path, space: str | None, desc: str | None, mask: str | None) -> tuple[pd.DataFrame, list[str]]:
+    if path.is_dir():
+        for name in ("cohort.tsv", "cohort.csv", "cohort.parquet"):
+            if (path / name).is_file():
+                return read_text_table(path / name), []
+        return bids_table(path, space, desc, mask)
+    if not path.is_file():
+        raise InputError(f"there is no cohort at {str(path)!r}; give a table (.tsv, .csv, .parquet) or a BIDS folder")
+    return read_text_table(path), []
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """A table as text, missing values as empty text; raises InputError when it cannot be read or is empty."""
+    suffix = path.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise InputError(f"{str(path)!r} is not a table of scans; allowed: {', '.join(TABLE_SUFFIXES)}, or a BIDS folder")
+    try:
+        if suffix == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            table = pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"cannot read {str(path)!r} as a {suffix[1:]} table ({reason}); write it again") from None
+    if not len(table):
+        raise InputError(f"{str(path)!r} has no rows; a cohort needs one row a scan")
+    return table.apply(lambda column: as_text(column).fillna("")).reset_index(drop=True)
+
+
+def _renamed(table: pd.DataFrame, columns: Mapping[str, str], recode: Mapping, path: Path) -> pd.DataFrame:
+    absent = [unknown(f"column for {new!r}", old, table.columns) for new, old in columns.items() if old not in table]
+    absent += [unknown("column to recode", column, table.columns) for column in recode if column not in {*table, *columns}]
+    if absent:
+        raise CohortError(path, absent)
+    table = table.assign(**{new: table[old] for new, old in columns.items()})
+    for column, labels in recode.items():
+        table[column] = table[column].replace(dict(labels))
+    return table.apply(lambda column: as_text(column).fillna(""))
+
+
+def _columns_missing(table: pd.DataFrame, images: bool) -> list[str]:
+    needed = ["participant_id", *(["image"] if images else [])]
+    return [f"no column {column!r}" for column in needed if column not in table]
+
+
+def _completed(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    table = table.copy()
+    for column in ("session_id", "site", "image", "mask"):
+        if column not in table:
+            table[column] = ""
+    for column in ("image", "mask"):
+        table[column] = [str(root / value) if value else "" for value in table[column]]
+    return table
+
+
+def _problems_of_rows(table: pd.DataFrame, images: bool) -> list[str]:
+    problems = [f"{_where(table, row)}: participant_id is empty" for row in _rows(table["participant_id"] == "")]
+    keys = ["participant_id", "session_id"]
+    for row in _rows(table.duplicated(keys) & (table["participant_id"] != "")):
+        problems.append(f"{_where(table, row)}: the same participant and session stand in an earlier row")
+    if images:
+        problems += [f"{_where(table, row)}: image is empty" for row in _rows(table["image"] == "")]
+        again = table.duplicated("image") & (table["image"] != "") & ~table.duplicated(keys)
+        problems += [f"{_where(table, row)}: its image stands in an earlier row" for row in _rows(again)]
+    return problems
+
+
+def _problems_of_targets(table: pd.DataFrame, targets: Sequence[str]) -> list[str]:
+    problems = []
+    for target in targets:
+        try:
+            infer_target(target, table)
+        except InputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _problems_of_images(table: pd.DataFrame, same: bool, on_scan: Callable[[], object] | None) -> list[str]:
+    problems, described = [], {}
+    for row in _rows(table["image"] != ""):
+        try:
+            described[row] = describe_image(Path(table["image"].iloc[row]))
+            mask = table["mask"].iloc[row]
+            if mask and described[row] != describe_image(Path(mask)):
+                problems.append(f"{_where(table, row)}: image and mask differ in shape or orientation")
+        except ImageError as error:
+            problems.append(f"{_where(table, row)}: {error}")
+        if on_scan is not None:
+            on_scan()
+    return problems + (_differing(table, described) if same else [])
+
+
+def _differing(table: pd.DataFrame, described: dict[int, tuple[tuple[int, ...], str]]) -> list[str]:
+    if not described:
+        return []
+    (shape, orientation), _ = Counter(described.values()).most_common(1)[0]
+    return [
+        f"{_where(table, row)}: shape {found[0]} {found[1]}, most others {shape} {orientation}; {NATIVE_ADVICE}"
+        for row, found in described.items()
+        if found != (shape, orientation)
+    ]
+
+
+def _rows(mask: pd.Series) -> list[int]:
+    return [row for row, is_so in enumerate(mask) if is_so]
+
+
+def _where(table: pd.DataFrame, row: int) -> str:
+    session = table["session_id"].iloc[row]
+    return f"row {row + 1}: {table['participant_id'].iloc[row] or '?'}{' ' + session if session else ''}"

@@ -1,0 +1,181 @@
+"""A model folder: `weights.safetensors` and `model.json`, the card that says what the weights are and what they take."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from neurotransfer.artifacts import read_json, storage, write_atomically, write_json
+from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.cohort.volumes import RECIPE
+from neurotransfer.errors import ModelError
+from neurotransfer.models.network import Network, build_encoder
+from neurotransfer.targets import Target
+
+WEIGHTS, CARD = "weights.safetensors", "model.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model says of itself: architecture, heads, input contract, provenance, licence and citation.
+
+    `grid` is the grid of the volumes that it takes (None for a model of table columns) and `recipe` how they were made;
+    `people` are salted hashes of the participants it was trained on, so that an overlap can be found without names.
+    """
+
+    name: str
+    architecture: str
+    arguments: dict[str, Any]
+    targets: tuple[Target, ...]
+    grid: Grid | None
+    recipe: str = RECIPE
+    skull_stripped: bool = True
+    intensity_range: tuple[float, float] = (0.0, 1.0)
+    strategy: str = "pretrained"
+    salt: str = ""
+    people: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    licence: str = "unstated"
+    citation: str = ""
+
+    def overlap(self, cohort: Cohort) -> set[str]:
+        """The participants of a cohort whom the model was trained on (same cohort name and participant_id)."""
+        known = set(self.people)
+        return {person for person in set(cohort.participants) if hashed(self.salt, cohort.name, person) in known}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its card; `load_model` and `save_model` are its way from and to disk."""
+
+    network: Network
+    card: Card
+
+
+def hashed(salt: str, cohort: str, participant: str) -> str:
+    """A participant as a salted hash of 16 hexadecimal digits.
+
+    Example:
+        >>> len(hashed("salt", "study", "sub-01"))
+        16
+    """
+    return hashlib.sha256(f"{salt}|{cohort}|{participant}".encode()).hexdigest()[:16]
+
+
+def people_of(cohorts: Iterable[Cohort]) -> tuple[str, tuple[str, ...]]:
+    """A fresh salt, and the sorted hashes of every participant of the cohorts."""
+    salt = secrets.token_hex(8)
+    people = {hashed(salt, cohort.name, person) for cohort in cohorts for person in cohort.participants}
+    return salt, tuple(sorted(people))
+
+
+def require_new(folder: Path) -> None:
+    """Refuse to write a model where one lies already; called before a long fit."""
+    if (folder / CARD).exists():
+        raise ModelError(f"a model lies already in {str(folder)!r}; give another --out, or remove that folder")
+
+
+def save_model(folder: Path, model: Model) -> Path:
+    """Write weights, then the card, whose existence means that the model is complete; returns the folder.
+
+    Raises:
+        ModelError: when a model lies there already.
+        StorageError: when the place cannot be written.
+    """
+    require_new(folder)
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in model.network.state_dict().items()}
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / WEIGHTS, lambda path: _save(state, path))
+    write_json(folder / CARD, _to_json(model.card))
+    return folder
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    try:
+        save_file(state, path)
+    except Exception as error:
+        # safetensors reports a full disk as an error of its own, with the system's number in its text
+        number = next((code for code in (28, 27, 122) if f"os error {code}" in str(error)), None)
+        if number is None:
+            raise
+        raise OSError(number, "no space for the weights", str(path)) from error
+
+
+def _to_json(card: Card) -> dict[str, Any]:
+    values = asdict(card)
+    return {"format": FORMAT} | values | {"targets": [target.to_dict() for target in card.targets]}
+
+
+def load_model(folder: Path | str) -> Model:
+    """A model from its folder, ready to predict.
+
+    Raises:
+        ModelError: when the folder, its card or its weights are absent, damaged or do not fit together.
+
+    Example:
+        >>> load_model("nowhere")
+        Traceback (most recent call last):
+        ...
+        neurotransfer.errors.ModelError: 'nowhere' is no model folder: no model.json; make one with `neurotransfer pretrain COHORT --targets age,sex --out MODEL`
+    """
+    folder = Path(folder)
+    if not (folder / CARD).is_file():
+        raise ModelError(
+            f"{str(folder)!r} is no model folder: no {CARD}; make one with "
+            "`neurotransfer pretrain COHORT --targets age,sex --out MODEL`"
+        )
+    card = _from_json(read_json(folder / CARD), folder)
+    network = Network(build_encoder(card.architecture, card.arguments), card.targets)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"the weights in {str(folder)!r} are absent, damaged or of another model ({reason})") from None
+    return Model(network.eval(), card)
+
+
+def _from_json(values: Any, folder: Path) -> Card:
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ModelError(f"{str(folder / CARD)!r} is not a model card of format {FORMAT}; update neurotransfer or the card")
+    try:
+        grid = values["grid"]
+        return Card(
+            **{key: value for key, value in values.items() if key != "format"}
+            | {
+                "targets": tuple(Target.from_dict(target) for target in values["targets"]),
+                "grid": None if grid is None else Grid(tuple(grid["shape"]), grid["voxel_size_mm"]),
+                "people": tuple(values["people"]),
+                "intensity_range": tuple(values["intensity_range"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{str(folder / CARD)!r} is no valid model card: {error}") from None
+
+
+def check_volumes(card: Card, volumes: np.ndarray) -> None:
+    """Refuse volumes (n, x, y, z) that do not fit the input contract of a model.
+
+    Raises:
+        ModelError: saying what was found, what is allowed and what to do.
+    """
+    if card.grid is None:
+        raise ModelError(f"model {card.name!r} takes columns of a table, not volumes")
+    if volumes.ndim != 4 or tuple(volumes.shape[1:]) != card.grid.shape:
+        raise ModelError(
+            f"model {card.name!r} takes volumes of shape {card.grid.shape} at {card.grid.voxel_size_mm:g} mm, got "
+            f"{tuple(volumes.shape[1:])}; read the scans with read_cohort and the grid of the model, or use a study without grid"
+        )
+    sample = np.asarray(volumes[:: max(1, len(volumes) // 16)], np.float32)
+    low, high = card.intensity_range
+    if sample.size and (sample.min() < low or sample.max() > high or not np.isfinite(sample).all()):
+        raise ModelError(
+            f"model {card.name!r} takes values from {low:g} to {high:g}, got {sample.min():g} to {sample.max():g}; "
+            "make the volumes with neurotransfer.cohort.load_volume"
+        )

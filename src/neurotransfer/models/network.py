@@ -1,0 +1,111 @@
+"""A network: one encoder, and one linear head for every target."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from neurotransfer.errors import ModelError, unknown
+from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
+from neurotransfer.models.sfcn import SFCN
+from neurotransfer.targets import Target
+
+
+class Encoder(Protocol):
+    """Inputs (n, ...) to features (n, n_features)."""
+
+    n_features: int
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Features (n, n_features)."""
+
+
+ENCODERS: dict[str, Any] = {
+    "sfcn": SFCN,
+    "tissue": TissueVolumes,
+    "voxels": SmoothedVoxels,
+    "columns": Columns,
+}
+
+
+class Identity(nn.Module):
+    """Features as they are: the encoder of a network that is fitted on stored features (n, n_features)."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The features themselves."""
+        return features
+
+
+class Network(nn.Module):
+    """An encoder with a linear head a target; `forward` gives a dictionary of outputs (n, n_outputs) by target name.
+
+    Example:
+        >>> network = Network(SFCN(width=0.125), [Target("age", "continuous")])
+        >>> {name: tuple(out.shape) for name, out in network(torch.zeros(2, 1, 32, 32, 32)).items()}
+        {'age': (2, 1)}
+    """
+
+    def __init__(self, encoder: nn.Module, targets: Iterable[Target]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.targets = {target.name: target for target in targets}
+        heads = {name: nn.Linear(int(encoder.n_features), target.n_outputs) for name, target in self.targets.items()}
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Outputs of every head."""
+        features = self.encoder(inputs)
+        return {name: head(features) for name, head in self.heads.items()}
+
+    def with_targets(self, targets: Sequence[Target]) -> "Network":
+        """A network that shares this encoder and has new heads for other targets."""
+        return Network(self.encoder, targets)
+
+
+def build_encoder(architecture: str, arguments: dict[str, Any]) -> nn.Module:
+    """The encoder that a model card names.
+
+    Raises:
+        ModelError: for an architecture that is not in ENCODERS or arguments that it does not take.
+
+    Example:
+        >>> build_encoder("sfcn", {"width": 0.25}).n_features
+        16
+    """
+    if architecture not in ENCODERS:
+        raise ModelError(unknown("architecture", architecture, ENCODERS))
+    try:
+        return ENCODERS[architecture](**arguments)
+    except TypeError as error:
+        raise ModelError(f"architecture {architecture!r} does not take {arguments!r}: {error}") from None
+
+
+def seeded(seed: int) -> Any:
+    """A context in which torch draws from `seed`; the generator of the caller is given back untouched.
+
+    Example:
+        >>> with seeded(1):
+        ...     first = torch.rand(1)
+        >>> with seeded(1):
+        ...     again = torch.rand(1)
+        >>> bool(first == again)
+        True
+    """
+    return _Seeded(seed)
+
+
+class _Seeded:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self.state = torch.random.get_rng_state()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *_: object) -> None:
+        torch.random.set_rng_state(self.state)

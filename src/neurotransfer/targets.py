@@ -1,0 +1,167 @@
+"""What can be predicted: a column of the cohort, its kind, and how labels become numbers and back."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neurotransfer.errors import InputError, unknown
+
+MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA")
+KINDS = ("continuous", "binary", "categorical", "ordinal")
+KNOWN: dict[str, tuple[str, str]] = {
+    "age": ("continuous", "years"),
+    "sex": ("binary", ""),
+    "handedness": ("binary", ""),
+    "bmi": ("continuous", "kg/m2"),
+    "fluid_intelligence": ("continuous", "points"),
+    "neuroticism": ("continuous", "points"),
+    "diagnosis": ("binary", ""),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to predict.
+
+    `classes` are the labels in their order (empty for a continuous target); the probability of a binary target is that
+    of the second class. `location` and `scale` standardise a continuous target; `weight` is its share of a joint loss.
+
+    Example:
+        >>> sex = Target("sex", "binary", classes=("F", "M"))
+        >>> sex.encode(pd.Series(["M", "n/a", "F"]))
+        array([ 1., nan,  0.])
+    """
+
+    name: str
+    kind: str
+    column: str = ""
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+    weight: float = 1.0
+    location: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(unknown(f"kind of target {self.name!r}", self.kind, KINDS))
+        if self.kind != "continuous" and len(self.classes) < 2:
+            raise InputError(f"target {self.name!r} is {self.kind} and needs two classes or more, got {self.classes!r}")
+        object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "classes", tuple(str(label) for label in self.classes))
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a network puts out: 1, 1, K and K - 1 for the four kinds."""
+        return {"continuous": 1, "binary": 1, "categorical": len(self.classes), "ordinal": len(self.classes) - 1}[self.kind]
+
+    def encode(self, labels: pd.Series) -> np.ndarray:
+        """Labels as float64 of shape (n,): the value, or the index of the class; NaN where missing.
+
+        Raises:
+            InputError: when a label is neither missing, nor a number, nor one of the classes.
+        """
+        text = as_text(labels)
+        if self.kind == "continuous":
+            numbers = pd.to_numeric(text, errors="coerce").to_numpy(float)
+        else:
+            numbers = text.map({label: index for index, label in enumerate(self.classes)}).to_numpy(float)
+        wrong = text[~np.isfinite(numbers) & text.notna().to_numpy()]
+        if len(wrong):
+            allowed = "numbers" if self.kind == "continuous" else ", ".join(self.classes)
+            raise InputError(
+                f"target {self.name!r}, column {self.column!r}: found {wrong.iloc[0]!r} (row {wrong.index[0]}); allowed: "
+                f"{allowed}, or empty or n/a when missing"
+            )
+        return numbers
+
+    def scaled_to(self, values: np.ndarray) -> "Target":
+        """The same target, standardised by the mean and standard deviation of `values` (n,); continuous only."""
+        known = values[~np.isnan(values)]
+        if self.kind != "continuous" or not len(known):
+            return self
+        return replace(self, location=float(known.mean()), scale=float(known.std()) or 1.0)
+
+    def decode(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (n, n_outputs) as predictions (n,) and class probabilities (n, K); K is 0 for a continuous target.
+
+        The prediction is the value, the probability of the second class (binary), the most probable class
+        (categorical) or the expected level (ordinal).
+        """
+        outputs = np.asarray(outputs, float)
+        if self.kind == "continuous":
+            return outputs[:, 0] * self.scale + self.location, np.zeros((len(outputs), 0))
+        if self.kind == "categorical":
+            shifted = np.exp(outputs - outputs.max(1, keepdims=True))
+            probabilities = shifted / shifted.sum(1, keepdims=True)
+            return probabilities.argmax(1).astype(float), probabilities
+        above = 1 / (1 + np.exp(-np.clip(outputs, -50, 50)))
+        if self.kind == "binary":
+            return above[:, 0], np.column_stack([1 - above[:, 0], above[:, 0]])
+        above = np.minimum.accumulate(above, axis=1)
+        steps = np.column_stack([np.ones(len(above)), above, np.zeros(len(above))])
+        probabilities = -np.diff(steps, axis=1)
+        return probabilities @ np.arange(len(self.classes)), probabilities
+
+    def to_dict(self) -> dict[str, Any]:
+        """The target as plain values for a model card; `Target.from_dict` is the inverse."""
+        return asdict(self) | {"classes": list(self.classes)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Target":
+        """A target from the plain values of a model card."""
+        return cls(**{**values, "classes": tuple(values.get("classes", ()))})
+
+
+def as_text(labels: pd.Series) -> pd.Series:
+    """Labels as stripped text, whole numbers without a decimal point, None where missing."""
+
+    def clean(label: object) -> str | None:
+        if label is None or (isinstance(label, float) and np.isnan(label)):
+            return None
+        text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
+        return None if text in MISSING else text
+
+    return pd.Series([clean(label) for label in labels], index=labels.index, dtype=object)
+
+
+def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str = "", weight: float = 1.0) -> Target:
+    """The target that a column of a cohort table holds; the kind is guessed where it is not given.
+
+    Known names (age, sex, ...) have their kind; else text is binary or categorical by its number of classes and
+    numbers are binary when they have two values, continuous otherwise.
+
+    Raises:
+        InputError: when the column is not there, has text where numbers belong, or has fewer than two values.
+
+    Example:
+        >>> infer_target("smoker", pd.DataFrame({"smoker": ["yes", "no", "no"]})).classes
+        ('no', 'yes')
+    """
+    column = column or name
+    if column not in table:
+        raise InputError(unknown("target column", column, sorted(table.columns)))
+    text = as_text(table[column])
+    values = sorted(set(text.dropna()), key=_natural)
+    if len(values) < 2:
+        found = f"only the value {values[0]!r}" if values else "no value at all"
+        raise InputError(f"target {name!r}, column {column!r}: found {found}; a target needs two different values or more")
+    numeric = bool(pd.to_numeric(text.dropna(), errors="coerce").notna().all())
+    default, unit = KNOWN.get(name, ("binary" if len(values) == 2 else "continuous" if numeric else "categorical", ""))
+    kind = kind or default
+    if kind == "binary" and len(values) != 2:
+        raise InputError(
+            f"target {name!r}, column {column!r}: a binary target has two values, found {len(values)}: "
+            f"{', '.join(values[:8])}; recode the column, or give kind = \"categorical\""
+        )
+    target = Target(name, kind, column, () if kind == "continuous" else tuple(values), unit, weight)
+    target.encode(table[column])
+    return target
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(label), label
+    except ValueError:
+        return 1, 0.0, label

@@ -1,0 +1,71 @@
+"""The loss of every kind of target, and their weighted, masked sum."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from neurotransfer.targets import Target
+
+
+def _continuous(outputs: Tensor, labels: Tensor, target: Target) -> Tensor:
+    return (outputs[:, 0] - (labels - target.location) / target.scale) ** 2
+
+
+def _binary(outputs: Tensor, labels: Tensor, target: Target) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(outputs[:, 0], labels, reduction="none")
+
+
+def _categorical(outputs: Tensor, labels: Tensor, target: Target) -> Tensor:
+    return functional.cross_entropy(outputs, labels.long(), reduction="none")
+
+
+def _ordinal(outputs: Tensor, labels: Tensor, target: Target) -> Tensor:
+    above = (labels[:, None] > torch.arange(target.n_outputs, device=labels.device)).float()
+    return functional.binary_cross_entropy_with_logits(outputs, above, reduction="none").mean(1)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, Target], Tensor]] = {
+    "continuous": _continuous,
+    "binary": _binary,
+    "categorical": _categorical,
+    "ordinal": _ordinal,
+}
+
+
+def masked_loss(
+    outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], targets: Mapping[str, Target]
+) -> tuple[Tensor, dict[str, float]]:
+    """The joint loss of a batch, sum over targets of weight * mean loss over the people whose label is known.
+
+    A missing label (NaN) adds nothing to the loss or to any gradient; a target that is missing for the whole batch
+    counts as zero. Losses: squared error of the standardised value (continuous), binary cross-entropy (binary), cross-
+    entropy (categorical), mean binary cross-entropy of the K - 1 questions "above level k?" (ordinal).
+
+    Args:
+        outputs: by target name, (n, n_outputs).
+        labels: by target name, (n,) of values or class indices, NaN where missing.
+        targets: by name.
+
+    Returns:
+        The loss, and the unweighted mean loss of every target that has a label in the batch.
+
+    Example:
+        >>> age = Target("age", "continuous", location=50.0, scale=10.0)
+        >>> loss, _ = masked_loss(
+        ...     {"age": torch.zeros(2, 1)}, {"age": torch.tensor([60.0, torch.nan])}, {"age": age})
+        >>> float(loss)
+        1.0
+    """
+    total = torch.zeros((), device=next(iter(outputs.values())).device)
+    parts = {}
+    for name, target in targets.items():
+        known = ~torch.isnan(labels[name])
+        if not bool(known.any()):
+            continue
+        # selected before the loss: a NaN that is only multiplied by zero would still poison the gradient
+        part = LOSSES[target.kind](outputs[name][known], labels[name][known], target).mean()
+        total = total + target.weight * part
+        parts[name] = float(part.detach())
+    return total, parts

@@ -1,0 +1,93 @@
+"""Linear heads with an L2 penalty, solved exactly: ridge regression and logistic regression."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from neurotransfer.targets import Target
+
+
+def standardiser(features: np.ndarray, together: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale, each (n_features,), of training features (n, n_features).
+
+    The scale is each feature's standard deviation, or, `together`, the root mean variance of all of them (voxels, where
+    a scale of its own would blow up the noise at the rim of the brain); 1 where nothing varies.
+
+    Example:
+        >>> standardiser(np.array([[0.0, 1.0], [2.0, 1.0]]))
+        (array([1., 1.]), array([1., 1.]))
+    """
+    mean, scale = features.mean(0, dtype=float), features.std(0, dtype=float)
+    if together:
+        scale = np.full_like(scale, np.sqrt(np.mean(scale**2)))
+    # a spread that is only rounding of a constant would be blown up to noise
+    return mean, np.where(scale > 1e-6 * np.maximum(1.0, np.abs(mean)), scale, 1.0)
+
+
+def fold(
+    weights: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (n_outputs, n_features) and bias (n_outputs,) for raw features, from those for standardised features."""
+    folded = weights / scale
+    return folded, bias - folded @ mean
+
+
+def solve(features: np.ndarray, labels: np.ndarray, target: Target, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (n_outputs, n_features) and bias (n_outputs,) of the best linear head on standardised features.
+
+    Minimises sum of losses + penalty * n_features * |w|^2 (halves left out where the loss has them) with the loss of
+    the target's kind; the bias is free. Solved in the span of the training features, which is exact for an L2 penalty,
+    so that there may be many more features than people.
+
+    Args:
+        features: standardised, (n, n_features).
+        labels: without missing values, (n,).
+        target: continuous targets are solved on their standardised scale.
+        penalty: relative to the number of features; 0.001 to 10 is a useful range.
+    """
+    # the singular value decomposition rotates n_features down to at most n directions
+    left, values, right = np.linalg.svd(features, full_matrices=False)
+    scores, alpha = left * values, penalty * features.shape[1]
+    if target.kind == "continuous":
+        standard = (labels - target.location) / target.scale
+        return _ridge(scores, standard, alpha, right)
+    if target.kind == "ordinal":
+        parts = [_logistic(scores, (labels > level).astype(int), alpha, right) for level in range(target.n_outputs)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    weights, bias = _logistic(scores, labels.astype(int), alpha, right)
+    return (weights, bias) if target.kind == "binary" else _all_classes(weights, bias, labels, target)
+
+
+def _ridge(scores: np.ndarray, labels: np.ndarray, alpha: float, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, middle = labels.mean(), scores.mean(0)
+    centred = scores - middle
+    inner = centred.T @ centred + alpha * np.eye(centred.shape[1])
+    weights = np.linalg.solve(inner, centred.T @ (labels - mean))
+    return (weights @ right)[None], np.array([mean - weights @ middle])
+
+
+def _logistic(scores: np.ndarray, labels: np.ndarray, alpha: float, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if len(np.unique(labels)) < 2:
+        # one class only: the log odds of that class with one made-up person of the other
+        odds = np.log(len(labels) + 1.0) * (1 if labels[0] else -1)
+        return np.zeros((1, right.shape[1])), np.array([odds])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=1 / max(alpha, 1e-12), max_iter=500).fit(scores, labels)
+    return model.coef_ @ right, model.intercept_
+
+
+def _all_classes(
+    weights: np.ndarray, bias: np.ndarray, labels: np.ndarray, target: Target
+) -> tuple[np.ndarray, np.ndarray]:
+    present = np.unique(labels.astype(int))
+    if len(present) == 2:
+        weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    elif len(present) == 1:
+        weights, bias = weights * 0, np.zeros(1)
+    every = np.zeros((target.n_outputs, weights.shape[1]))
+    every_bias = np.full(target.n_outputs, bias.min() - 5.0)
+    every[present], every_bias[present] = weights, bias
+    return every, every_bias

@@ -18,6 +18,21 @@ from neurotransfer.errors import InputError, StorageError
 MANIFEST = "manifest.json"
 PACKAGES = ("neurotransfer", "torch", "numpy", "scipy", "pandas", "scikit-learn", "nibabel", "nilearn")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the file system refused to write more: disk full, quota reached, file too large."""
+    return error.errno in _FULL
 
 
 @contextmanager
@@ -26,12 +41,12 @@ def storage(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise StorageError(
                 f"no space left while writing {str(path)!r} ({error.strerror}); what was finished is kept: "
                 "free some space, or give another --out, and run the same command again"
             ) from error
-        if isinstance(error, PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError):
+        if error.errno in _REFUSED:
             raise StorageError(f"cannot write {str(path)!r}: {error.strerror}; choose another place") from error
         raise
 
@@ -67,8 +82,18 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"there is no file {str(path)!r}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{str(path)!r} cannot be read as JSON ({error}); write it again") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file; False also where pathlib raises (a name that is too long, say)."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; False also where pathlib raises."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 TABLE_SUFFIXES = (".tsv", ".csv", ".parquet")

@@ -31,7 +31,12 @@ class CohortError(InputError):
 
     def __init__(self, source: object, problems: Sequence[str], advice: str = "") -> None:
         self.problems = list(problems)
+        self._parts = (source, self.problems, advice)
         super().__init__(listed(source, self.problems, advice))
+
+    def __reduce__(self) -> tuple[type["CohortError"], tuple[object, list[str], str]]:
+        # without it a worker process that raises this error cannot send it home
+        return type(self), self._parts
 
 
 class ImageError(InputError):

@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 
+from neurotransfer.errors import InputError
+
 
 def _words(names: tuple[object, ...]) -> list[int]:
     digest = hashlib.sha256("\x1f".join(str(name) for name in names).encode()).digest()
@@ -13,11 +15,16 @@ def _words(names: tuple[object, ...]) -> list[int]:
 def stream(seed: int, *names: object) -> np.random.Generator:
     """A random generator that belongs to `seed` and the names, independent of every other stream.
 
+    Raises:
+        InputError: when the seed is negative.
+
     Example:
         >>> first, again = stream(1, "split", 3).random(), stream(1, "split", 3).random()
         >>> bool(first == again), bool(first == stream(1, "split", 4).random())
         (True, False)
     """
+    if seed < 0:
+        raise InputError(f"a seed is a whole number of 0 or more, got {seed!r}")
     return np.random.default_rng(np.random.SeedSequence([seed, *_words(names)]))
 
 

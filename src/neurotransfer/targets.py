@@ -9,6 +9,7 @@ import pandas as pd
 from neurotransfer.errors import InputError, unknown
 
 MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA")
+MOST_NAMED = 10
 KINDS = ("continuous", "binary", "categorical", "ordinal")
 KNOWN: dict[str, tuple[str, str]] = {
     "age": ("continuous", "years"),
@@ -49,29 +50,44 @@ class Target:
         if self.kind != "continuous" and len(self.classes) < 2:
             raise InputError(f"target {self.name!r} is {self.kind} and needs two classes or more, got {self.classes!r}")
         object.__setattr__(self, "column", self.column or self.name)
-        object.__setattr__(self, "classes", tuple(str(label) for label in self.classes))
+        object.__setattr__(self, "classes", tuple(_label(label) or "" for label in self.classes))
+        if self.kind == "binary" and len(self.classes) != 2:
+            raise InputError(f"target {self.name!r} is binary and has two classes, got {self.classes!r}")
+        if len(set(self.classes)) < len(self.classes) or "" in self.classes:
+            raise InputError(
+                f"target {self.name!r} needs classes that differ and are not missing, got {self.classes!r}"
+            )
+        if not 0 < self.scale < np.inf or not np.isfinite(self.location):
+            raise InputError(
+                f"target {self.name!r} needs a finite location and a scale above zero, got {self.location!r} and "
+                f"{self.scale!r}"
+            )
 
     @property
     def n_outputs(self) -> int:
         """How many numbers a network puts out: 1, 1, K and K - 1 for the four kinds."""
-        return {"continuous": 1, "binary": 1, "categorical": len(self.classes), "ordinal": len(self.classes) - 1}[self.kind]
+        return {"continuous": 1, "binary": 1, "categorical": len(self.classes), "ordinal": len(self.classes) - 1}[
+            self.kind
+        ]
 
     def encode(self, labels: pd.Series) -> np.ndarray:
         """Labels as float64 of shape (n,): the value, or the index of the class; NaN where missing.
 
         Raises:
-            InputError: when a label is neither missing, nor a number, nor one of the classes.
+            InputError: when labels are neither missing, nor a number, nor one of the classes; rows are counted from 1.
         """
         text = as_text(labels)
         if self.kind == "continuous":
             numbers = pd.to_numeric(text, errors="coerce").to_numpy(float)
         else:
             numbers = text.map({label: index for index, label in enumerate(self.classes)}).to_numpy(float)
-        wrong = text[~np.isfinite(numbers) & text.notna().to_numpy()]
+        wrong = np.flatnonzero(~np.isfinite(numbers) & text.notna().to_numpy())
         if len(wrong):
             allowed = "numbers" if self.kind == "continuous" else ", ".join(self.classes)
+            found = ", ".join(f"{text.iloc[row]!r} (row {row + 1})" for row in wrong[:MOST_NAMED])
+            more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
             raise InputError(
-                f"target {self.name!r}, column {self.column!r}: found {wrong.iloc[0]!r} (row {wrong.index[0]}); allowed: "
+                f"target {self.name!r}, column {self.column!r}: found {found}{more}; allowed: "
                 f"{allowed}, or empty or n/a when missing"
             )
         return numbers
@@ -110,20 +126,24 @@ class Target:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Target":
-        """A target from the plain values of a model card."""
+        """A target from the plain values of a model card; raises InputError for a key that no target has."""
+        foreign = [key for key in values if key not in cls.__dataclass_fields__]
+        if foreign:
+            raise InputError(unknown("key of a target", foreign[0], cls.__dataclass_fields__))
         return cls(**{**values, "classes": tuple(values.get("classes", ()))})
 
 
 def as_text(labels: pd.Series) -> pd.Series:
     """Labels as stripped text, whole numbers without a decimal point, None where missing."""
+    return pd.Series([_label(label) for label in labels], index=labels.index, dtype=object)
 
-    def clean(label: object) -> str | None:
-        if label is None or (isinstance(label, float) and np.isnan(label)):
-            return None
-        text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label).strip()
-        return None if text in MISSING else text
 
-    return pd.Series([clean(label) for label in labels], index=labels.index, dtype=object)
+def _label(label: object) -> str | None:
+    if pd.api.types.is_scalar(label) and pd.isna(label):
+        return None
+    is_whole = isinstance(label, float | np.floating) and float(label).is_integer()
+    text = str(int(label)) if is_whole else str(label).strip()  # type: ignore[call-overload]
+    return None if text in MISSING else text
 
 
 def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str = "", weight: float = 1.0) -> Target:
@@ -146,14 +166,16 @@ def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str 
     values = sorted(set(text.dropna()), key=_natural)
     if len(values) < 2:
         found = f"only the value {values[0]!r}" if values else "no value at all"
-        raise InputError(f"target {name!r}, column {column!r}: found {found}; a target needs two different values or more")
+        raise InputError(
+            f"target {name!r}, column {column!r}: found {found}; a target needs two different values or more"
+        )
     numeric = bool(pd.to_numeric(text.dropna(), errors="coerce").notna().all())
     default, unit = KNOWN.get(name, ("binary" if len(values) == 2 else "continuous" if numeric else "categorical", ""))
     kind = kind or default
     if kind == "binary" and len(values) != 2:
         raise InputError(
             f"target {name!r}, column {column!r}: a binary target has two values, found {len(values)}: "
-            f"{', '.join(values[:8])}; recode the column, or give kind = \"categorical\""
+            f'{", ".join(values[:8])}; recode the column, or give kind = "categorical"'
         )
     target = Target(name, kind, column, () if kind == "continuous" else tuple(values), unit, weight)
     target.encode(table[column])

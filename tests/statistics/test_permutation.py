@@ -229,6 +229,10 @@ def test_next_best_ranks_errors_upwards_and_by_the_statistic_shown():
         beats_next_best(table, statistic="medium")
 
 
+def test_next_best_of_nothing_is_empty():
+    assert len(beats_next_best(pd.DataFrame({"a": [np.nan], "b": [np.nan]}))) == 0
+
+
 def test_next_best_reproduces_published_flags():
     """Alzheimer's disease, n = 200, medians and p of the talk of 24 November 2025."""
     names = ["multi-finetuned", "multi-frozen", "baseline", "linear", "reg-finetuned"]

@@ -38,7 +38,8 @@ Progress = Callable[[str, int], Any]
 
 
 @contextmanager
-def _silent(description: str, total: int) -> Any:
+def silent(description: str, total: int) -> Any:
+    """No progress is shown."""
     yield lambda: None
 
 
@@ -60,7 +61,7 @@ def benchmark(
     resume: bool = False,
     dry_run: bool = False,
     command: str = "",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Run:
     """Run a study, or go on with it where it was interrupted.
 

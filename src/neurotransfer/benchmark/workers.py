@@ -12,6 +12,7 @@ from multiprocessing.connection import wait as wait_for_handles
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from neurotransfer.benchmark.cell import run_cell
 from neurotransfer.benchmark.plan import Cell
@@ -65,6 +66,7 @@ def _start(folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    threadpool_limits(1)
     _workspace = open_workspace(folder)
 
 
@@ -82,10 +84,11 @@ def _work(cell: Cell) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for torch, as in a worker process: the number of threads changes the order of sums."""
+    """One thread for torch and for linear algebra, as in a worker: the number of threads changes the order of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.errors import CohortError, InputError
 
 _ENTITY = re.compile(r"([a-zA-Z]+)-([a-zA-Z0-9+]+)")
@@ -28,18 +30,26 @@ def bids_table(root: Path, space: str | None, desc: str | None, mask: str | None
 
     Raises:
         InputError: when there is no participants.tsv, no image, or several spaces to choose from.
-        CohortError: when a participant's session has several images, or an image has no mask.
+        CohortError: when a file's name is not that of its folder, a participant's session has several images, or an
+            image has no mask.
     """
     people = _participants(root)
-    images = [path for path in sorted(root.glob("sub-*/**/*_T1w.nii*")) if "derivatives" not in path.parts]
+    images = [
+        path
+        for path in sorted(root.glob("sub-*/**/*_T1w.nii*"))
+        if path.name.endswith((".nii", ".nii.gz")) and "derivatives" not in path.relative_to(root).parts
+    ]
     if not images:
-        raise InputError(f"no T1-weighted image (sub-*/**/*_T1w.nii or .nii.gz) below {str(root)!r}; is it a BIDS dataset?")
+        raise InputError(
+            f"no T1-weighted image (sub-*/**/*_T1w.nii or .nii.gz) below {str(root)!r}; is it a BIDS dataset?"
+        )
+    _require_names(images, root)
     images = _choose(_choose(images, "space", space, root), "desc", desc, root)
     table = pd.DataFrame([_row(path, root, mask) for path in images])
     _require_masks_and_one_image(table, root, mask)
-    keys = [key for key in ("participant_id", "session_id") if key in people]
+    keys = _keys(people)
     merged = table.merge(people, on=keys, how="left", validate="many_to_one", suffixes=("", "_participants"))
-    return merged, _remarks(table, people)
+    return merged, _remarks(table, people, keys)
 
 
 def _participants(root: Path) -> pd.DataFrame:
@@ -48,17 +58,37 @@ def _participants(root: Path) -> pd.DataFrame:
         raise InputError(
             f"{str(root)!r} has no participants.tsv; give a BIDS dataset, or a table of scans (.tsv, .csv, .parquet)"
         )
-    people = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    people = read_text_table(path)
     if "participant_id" not in people:
         raise InputError(f"{str(path)!r} has no column participant_id; found: {', '.join(people.columns)}")
-    bare = ~people["participant_id"].str.startswith("sub-")
-    people.loc[bare, "participant_id"] = "sub-" + people.loc[bare, "participant_id"]
-    keys = [key for key in ("participant_id", "session_id") if key in people]
-    twice = people[people.duplicated(keys)]
-    if len(twice):
-        rows = [f"row {index + 2}: {row.participant_id} stands there twice" for index, row in twice.iterrows()]
-        raise CohortError(path, rows, "keep one row a participant (and session)")
+    nameless = np.flatnonzero(people["participant_id"] == "")
+    people["participant_id"] = _prefixed(people["participant_id"], "sub-")
+    if "session_id" in people:
+        people["session_id"] = _prefixed(people["session_id"], "ses-")
+    twice = np.flatnonzero(people.duplicated(_keys(people)) & (people["participant_id"] != ""))
+    problems = [f"row {row + 1}: participant_id is empty" for row in nameless]
+    problems += [f"row {row + 1}: {people['participant_id'].iloc[row]} stands there twice" for row in twice]
+    if problems:
+        raise CohortError(path, problems, "keep one row a participant (and session)")
     return people
+
+
+def _prefixed(labels: pd.Series, prefix: str) -> pd.Series:
+    return labels.map(lambda label: label if not label or label.startswith(prefix) else prefix + label)
+
+
+def _keys(people: pd.DataFrame) -> list[str]:
+    return [key for key in ("participant_id", "session_id") if key in people]
+
+
+def _require_names(images: list[Path], root: Path) -> None:
+    problems = [
+        f"{str(path.relative_to(root))!r}: the name does not begin with that of its folder"
+        for path in images
+        if f"sub-{entities(path).get('sub')}" != path.relative_to(root).parts[0]
+    ]
+    if problems:
+        raise CohortError(root, problems, "rename the file or the folder; BIDS labels are letters and digits only")
 
 
 def _choose(images: list[Path], entity: str, wanted: str | None, root: Path) -> list[Path]:
@@ -68,7 +98,9 @@ def _choose(images: list[Path], entity: str, wanted: str | None, root: Path) -> 
     chosen = [path for path, value in zip(images, found, strict=True) if value == wanted]
     if not chosen:
         names = ", ".join(sorted({value or f"no {entity}" for value in found}))
-        raise InputError(f"no T1w image below {str(root)!r} has {entity} {wanted!r}; found: {names}; choose one of these")
+        raise InputError(
+            f"no T1w image below {str(root)!r} has {entity} {wanted!r}; found: {names}; choose one of these"
+        )
     return chosen
 
 
@@ -87,7 +119,7 @@ def _mask_of(path: Path, desc: str) -> Path | None:
 
 def _require_masks_and_one_image(table: pd.DataFrame, root: Path, mask: str | None) -> None:
     problems = [
-        f"row {index + 1}: {row.participant_id} {row.session_id}: several T1w images, {Path(row.image).name!r} among them"
+        f"row {index + 1}: {row.participant_id} {row.session_id}: several T1w images, one is {Path(row.image).name!r}"
         for index, row in table[table.duplicated(["participant_id", "session_id"], keep=False)].iterrows()
     ]
     if mask:
@@ -96,14 +128,20 @@ def _require_masks_and_one_image(table: pd.DataFrame, root: Path, mask: str | No
             for index, row in table[table["mask"] == ""].iterrows()
         ]
     if problems:
-        raise CohortError(root, problems, "choose by space or desc, remove what is not wanted, or list scans in a table")
+        raise CohortError(
+            root, problems, "choose by space or desc, remove what is not wanted, or list scans in a table"
+        )
 
 
-def _remarks(table: pd.DataFrame, people: pd.DataFrame) -> list[str]:
+def _remarks(table: pd.DataFrame, people: pd.DataFrame, keys: list[str]) -> list[str]:
     scanned, listed = set(table["participant_id"]), set(people["participant_id"])
     remarks = []
     if listed - scanned:
         remarks.append(f"{len(listed - scanned)} of {len(listed)} people of participants.tsv have no such T1w image")
     if scanned - listed:
         remarks.append(f"{len(scanned - listed)} people with an image are not in participants.tsv: no target is known")
+    known = pd.MultiIndex.from_frame(table[keys]).isin(pd.MultiIndex.from_frame(people[keys]))
+    lost = int((~known & table["participant_id"].isin(listed).to_numpy()).sum())
+    if lost:
+        remarks.append(f"{lost} images are of a session that participants.tsv does not list: no target is known")
     return remarks

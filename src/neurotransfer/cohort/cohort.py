@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from neurotransfer.errors import InputError, unknown
 from neurotransfer.targets import Target
 
 SCAN_COLUMNS = ("participant_id", "session_id", "image", "mask", "site")
@@ -16,7 +17,7 @@ class Cohort:
     """Scans of people: one row a scan, with participant_id, session_id, image, mask, site and targets.
 
     `alignment` says how its scans are laid on a grid (`world`: they are in MNI space; `centre`: native space); `notes`
-    are remarks for the reader (people without a scan, say). `image` is None in a cohort of table columns only.
+    are remarks for the reader (people without a scan, say). `image` is empty in a cohort of table columns only.
 
     Example:
         >>> Cohort("tiny", pd.DataFrame({"participant_id": ["a", "a", "b"]})).n_participants
@@ -48,7 +49,9 @@ class Cohort:
         return [(Path(image), Path(mask) if mask else None) for image, mask in pairs]
 
     def labels(self, target: Target) -> np.ndarray:
-        """The target's values as float64 (n,), NaN where missing."""
+        """The target's values as float64 (n,), NaN where missing; raises InputError when there is no such column."""
+        if target.column not in self.table:
+            raise InputError(unknown(f"column of target {target.name!r}", target.column, self.table.columns))
         return target.encode(self.table[target.column])
 
     def rows(self, indices: np.ndarray) -> "Cohort":

@@ -17,18 +17,18 @@ class Grid:
         InputError: for a shape without three sides of 32 voxels or more, or a voxel size that is not positive.
 
     Example:
-        >>> Grid((40, 48, 40), 4.0).affine[:3, 3]
-        array([-78., -112.,  -68.])
+        >>> Grid((40, 48, 40), 4.0).affine[:3, 3].tolist()
+        [-78.0, -112.0, -68.0]
     """
 
     shape: tuple[int, int, int] = (40, 48, 40)
     voxel_size_mm: float = 4.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(side) for side in self.shape))
-        if len(self.shape) != 3 or min(self.shape) < 32:
+        if len(self.shape) != 3 or min(self.shape) < 32 or any(side != int(side) for side in self.shape):
             raise InputError(f"a grid has three sides of 32 voxels or more, got {self.shape}")
-        if not self.voxel_size_mm > 0:
+        object.__setattr__(self, "shape", tuple(int(side) for side in self.shape))
+        if not 0 < self.voxel_size_mm < np.inf:
             raise InputError(f"a voxel size is positive, got {self.voxel_size_mm!r} mm")
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurotransfer.errors import InputError, LeakageError
+from neurotransfer.errors import InputError, LeakageError, unknown
 
 TEST_SETS = ("fifth", "rest")
 MOST_DRAWS = 1000
@@ -28,10 +28,10 @@ def check_split(split: Split, participants: np.ndarray) -> Split:
 
     Example:
         >>> parts = Split(np.array([0]), np.array([1]), np.array([2]))
-        >>> check_split(parts, np.array(["a", "b", "a"]))
+        >>> check_split(parts, np.array(["a", "b", "a"]))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        neurotransfer.errors.LeakageError: 1 participant both in train and in test: a; no participant may be in two parts of a split
+        neurotransfer.errors.LeakageError: 1 participant both in train and in test: a; no participant may be in two ...
     """
     parts = {name: set(participants[getattr(split, name)]) for name in ("train", "validation", "test")}
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
@@ -39,7 +39,7 @@ def check_split(split: Split, participants: np.ndarray) -> Split:
         if shared:
             raise LeakageError(
                 f"{len(shared)} participant{'s' * (len(shared) > 1)} both in {first} and in {second}: "
-                f"{', '.join(shared[:5])}; no participant may be in two parts of a split"
+                f"{', '.join(map(str, shared[:5]))}; no participant may be in two parts of a split"
             )
     return split
 
@@ -75,13 +75,16 @@ def bootstrap_split(
         rows: the pool, as indices of rows; all rows when not given.
 
     Raises:
-        InputError: when n is larger than the pool, too few people remain, or a class has too few people.
+        InputError: when n is larger than the pool, too few people remain, a class has too few people or is not known,
+            or `test` is none of the two.
 
     Example:
         >>> split = bootstrap_split(np.arange(100), 20, np.random.default_rng(0))
         >>> len(split.train), len(split.validation), len(split.test)
         (20, 4, 4)
     """
+    if test not in TEST_SETS:
+        raise InputError(unknown("test set", test, TEST_SETS))
     rows = np.arange(len(participants)) if rows is None else np.asarray(rows)
     _require_pool(participants, n, classes, rows)
     for _ in range(MOST_DRAWS):
@@ -90,7 +93,8 @@ def bootstrap_split(
             return check_split(split, participants)
     raise InputError(
         f"n = {n} leaves too few people of a pool of {len(set(participants[rows]))} for {fifth(n)} validation and "
-        f"{fifth(n) if test == 'fifth' else 'any'} test images{' with every class in them' if classes is not None else ''}; "
+        f"{fifth(n) if test == 'fifth' else 'any'} test images"
+        f"{' with every class in them' if classes is not None else ''}; "
         "use smaller sizes, a larger cohort, or stratify = true"
     )
 
@@ -100,12 +104,14 @@ def _require_pool(participants: np.ndarray, n: int, classes: np.ndarray | None, 
         raise InputError(f"n = {n} is not possible: allowed are 2 to {len(rows)}, the images in the pool")
     if classes is None:
         return
+    if np.isnan(classes[rows]).any():
+        raise InputError("the pool has rows whose class is missing; leave them out of `rows`")
     for label in np.unique(classes[rows]):
         people = len(set(participants[rows][classes[rows] == label]))
         if people < 3:
             raise InputError(
-                f"class {label:g} has {people} participant{'s' * (people != 1)}; train, validation and test need one each: "
-                "3 or more"
+                f"class {label:g} has {people} participant{'s' * (people != 1)}; train, validation and test need one "
+                "each: 3 or more"
             )
 
 
@@ -119,9 +125,10 @@ def _draw(
 ) -> Split | None:
     train = _bootstrap(rows, n, generator, strata)
     rest = rows[~np.isin(participants[rows], participants[train])]
-    validation, rest = _take(participants, rest, fifth(n), generator, strata)
+    shares = None if strata is None else _shares(strata, rows, fifth(n))
+    validation, rest = _take(participants, rest, fifth(n), generator, strata, shares)
     wanted = fifth(n) if test == "fifth" else len(rest)
-    held_out, _ = _take(participants, rest, wanted, generator, strata if test == "fifth" else None)
+    held_out, _ = _take(participants, rest, wanted, generator, strata, shares if test == "fifth" else None)
     if len(validation) < fifth(n) or len(held_out) < max(1, wanted):
         return None
     return Split(train, np.sort(validation), np.sort(held_out))
@@ -130,13 +137,19 @@ def _draw(
 def _bootstrap(rows: np.ndarray, n: int, generator: np.random.Generator, strata: np.ndarray | None) -> np.ndarray:
     if strata is None:
         return generator.choice(rows, n, replace=True)
-    parts = [rows[strata[rows] == label] for label in np.unique(strata[rows])]
-    sizes = proportional(n, [len(part) for part in parts])
-    return np.concatenate([generator.choice(part, size, replace=True) for part, size in zip(parts, sizes, strict=True)])
+    return np.concatenate(
+        [generator.choice(rows[strata[rows] == label], size) for label, size in _shares(strata, rows, n).items()]
+    )
+
+
+def _shares(strata: np.ndarray, rows: np.ndarray, n: int) -> dict[float, int]:
+    """How many of n rows each class gets, in the proportions of the pool."""
+    labels, counts = np.unique(strata[rows], return_counts=True)
+    return dict(zip(labels.tolist(), proportional(n, counts.tolist()), strict=True))
 
 
 def proportional(n: int, counts: Sequence[int]) -> list[int]:
-    """n shared out in proportion to `counts`, by largest remainders.
+    """Shares of n in proportion to `counts`, by largest remainders.
 
     Example:
         >>> proportional(10, [2, 1])
@@ -150,18 +163,21 @@ def proportional(n: int, counts: Sequence[int]) -> list[int]:
 
 
 def _take(
-    participants: np.ndarray, rows: np.ndarray, n: int, generator: np.random.Generator, strata: np.ndarray | None
+    participants: np.ndarray,
+    rows: np.ndarray,
+    n: int,
+    generator: np.random.Generator,
+    strata: np.ndarray | None = None,
+    shares: dict[float, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """At most n rows of whole participants in random order, and the rows of the participants who were not touched."""
-    if strata is not None and len(rows):
-        parts = [rows[strata[rows] == label] for label in np.unique(strata[rows])]
-        taken: list[np.ndarray] = []
-        for part, size in zip(parts, proportional(n, [len(part) for part in parts]), strict=True):
-            used = participants[np.concatenate(taken)] if taken else np.array([], participants.dtype)
-            free = part[~np.isin(participants[part], used)]
-            taken.append(_take(participants, free, size, generator, None)[0])
-        chosen = np.concatenate(taken)
-        return chosen, rows[~np.isin(participants[rows], participants[chosen])]
+    if strata is not None and shares is not None:
+        chosen, rest = rows[:0], rows
+        for label, size in shares.items():
+            taken, _ = _take(participants, rest[strata[rest] == label], size, generator)
+            chosen = np.concatenate([chosen, taken])
+            rest = rest[~np.isin(participants[rest], participants[taken])]
+        return chosen, rest
     order = generator.permutation(np.unique(participants[rows]))
     rank = {participant: place for place, participant in enumerate(order)}
     ordered = rows[np.argsort([rank[participant] for participant in participants[rows]], kind="stable")]
@@ -190,8 +206,8 @@ def holdout_split(
         0
     """
     people, first = np.unique(participants, return_index=True)
-    wanted = round(fraction * len(people))
-    if not 0 < fraction < 1 or not 0 < wanted < len(people):
+    wanted = round(fraction * len(people)) if 0 < fraction < 1 else 0
+    if not 0 < wanted < len(people):
         raise InputError(
             f"a validation fraction of {fraction!r} of {len(people)} participants leaves train or validation empty; "
             "give a fraction between 0 and 1 and enough people"

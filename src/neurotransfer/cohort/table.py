@@ -1,15 +1,18 @@
 """Read a cohort from a table or a BIDS folder, and check all of it before anything long begins."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from neurotransfer.artifacts import TABLE_SUFFIXES
+from neurotransfer.artifacts import is_file, is_folder
 from neurotransfer.cohort.bids import bids_table
 from neurotransfer.cohort.cohort import Cohort
-from neurotransfer.cohort.volumes import ALIGNMENTS, describe_image
+from neurotransfer.cohort.images import examine_scan
+from neurotransfer.cohort.text_table import read_text_table
+from neurotransfer.cohort.volumes import ALIGNMENTS
 from neurotransfer.errors import CohortError, ImageError, InputError, unknown
 from neurotransfer.targets import as_text, infer_target
 
@@ -53,10 +56,10 @@ def read_cohort(
         CohortError: with ALL problems of the table and its images, each with its row.
 
     Example:
-        >>> read_cohort("nowhere.tsv")
+        >>> read_cohort("nowhere.tsv")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        neurotransfer.errors.InputError: there is no cohort at 'nowhere.tsv'; give a table (.tsv, .csv, .parquet) or a BIDS folder
+        neurotransfer.errors.InputError: there is no cohort at 'nowhere.tsv'; give a table (.tsv, .csv, .parquet) or ...
     """
     path = Path(path)
     if alignment not in ALIGNMENTS:
@@ -66,7 +69,7 @@ def read_cohort(
     problems = _columns_missing(table, images)
     if problems:
         raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}")
-    table = _completed(table, path.parent if path.is_file() else path)
+    table = _completed(table, path.parent if is_file(path) else path)
     problems = _problems_of_rows(table, images) + _problems_of_targets(table, targets)
     if images and check:
         problems += _problems_of_images(table, alignment == "world", on_scan)
@@ -76,46 +79,31 @@ def read_cohort(
 
 
 def _name(path: Path) -> str:
-    return path.resolve().parent.name if path.is_file() else path.resolve().name
+    return path.resolve().parent.name if is_file(path) else path.resolve().name
 
 
 def _read(path: Path, space: str | None, desc: str | None, mask: str | None) -> tuple[pd.DataFrame, list[str]]:
-    if path.is_dir():
-        for name in ("cohort.tsv", "cohort.csv", "cohort.parquet"):
-            if (path / name).is_file():
-                return read_text_table(path / name), []
-        return bids_table(path, space, desc, mask)
-    if not path.is_file():
+    if is_file(path):
+        return read_text_table(path), []
+    for name in ("cohort.tsv", "cohort.csv", "cohort.parquet"):
+        if is_file(path / name):
+            return read_text_table(path / name), []
+    if not is_folder(path):
         raise InputError(f"there is no cohort at {str(path)!r}; give a table (.tsv, .csv, .parquet) or a BIDS folder")
-    return read_text_table(path), []
-
-
-def read_text_table(path: Path) -> pd.DataFrame:
-    """A table as text, missing values as empty text; raises InputError when it cannot be read or is empty."""
-    suffix = path.suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise InputError(f"{str(path)!r} is not a table of scans; allowed: {', '.join(TABLE_SUFFIXES)}, or a BIDS folder")
-    try:
-        if suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read {str(path)!r} as a {suffix[1:]} table ({reason}); write it again") from None
-    if not len(table):
-        raise InputError(f"{str(path)!r} has no rows; a cohort needs one row a scan")
-    return table.apply(lambda column: as_text(column).fillna("")).reset_index(drop=True)
+    return bids_table(path, space, desc, mask)
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], recode: Mapping, path: Path) -> pd.DataFrame:
     absent = [unknown(f"column for {new!r}", old, table.columns) for new, old in columns.items() if old not in table]
-    absent += [unknown("column to recode", column, table.columns) for column in recode if column not in {*table, *columns}]
+    absent += [
+        unknown("column to recode", column, table.columns) for column in recode if column not in {*table, *columns}
+    ]
     if absent:
         raise CohortError(path, absent)
     table = table.assign(**{new: table[old] for new, old in columns.items()})
     for column, labels in recode.items():
-        table[column] = table[column].replace(dict(labels))
+        texts = {str(label): wanted for label, wanted in labels.items()}
+        table[column] = [texts.get(label, label) for label in table[column].fillna("")]
     return table.apply(lambda column: as_text(column).fillna(""))
 
 
@@ -141,7 +129,8 @@ def _problems_of_rows(table: pd.DataFrame, images: bool) -> list[str]:
         problems.append(f"{_where(table, row)}: the same participant and session stand in an earlier row")
     if images:
         problems += [f"{_where(table, row)}: image is empty" for row in _rows(table["image"] == "")]
-        again = table.duplicated("image") & (table["image"] != "") & ~table.duplicated(keys)
+        files = pd.Series([os.path.realpath(image) for image in table["image"]])
+        again = files.duplicated() & (table["image"] != "") & ~table.duplicated(keys)
         problems += [f"{_where(table, row)}: its image stands in an earlier row" for row in _rows(again)]
     return problems
 
@@ -159,11 +148,11 @@ def _problems_of_targets(table: pd.DataFrame, targets: Sequence[str]) -> list[st
 def _problems_of_images(table: pd.DataFrame, same: bool, on_scan: Callable[[], object] | None) -> list[str]:
     problems, described = [], {}
     for row in _rows(table["image"] != ""):
+        mask = table["mask"].iloc[row]
         try:
-            described[row] = describe_image(Path(table["image"].iloc[row]))
-            mask = table["mask"].iloc[row]
-            if mask and described[row] != describe_image(Path(mask)):
-                problems.append(f"{_where(table, row)}: image and mask differ in shape or orientation")
+            described[row], remark = examine_scan(Path(table["image"].iloc[row]), Path(mask) if mask else None)
+            if remark:
+                problems.append(f"{_where(table, row)}: {remark}")
         except ImageError as error:
             problems.append(f"{_where(table, row)}: {error}")
         if on_scan is not None:

@@ -157,7 +157,7 @@ def beats_next_best(
             table, n_permutations=n_permutations, generator=generator, higher_is_better=higher_is_better
         )
     names = list(values.index)
-    rows = [_against_next(table, matrix, name, below) for name, below in zip(names, [*names[1:], None], strict=True)]
+    rows = [_against_next(table, matrix, name, below) for name, below in zip(names, [*names[1:], None], strict=False)]
     ranked = pd.DataFrame(rows, index=names, columns=["next_best", "difference", "p"])
     ranked.insert(0, "value", values)
     return ranked.assign(better=ranked["p"] < alpha)

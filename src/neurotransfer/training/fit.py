@@ -24,8 +24,9 @@ TRAINED = ("head", "everything")
 class Recipe:
     """How long and how hard to train.
 
-    At most `epochs` epochs of AdamW at `lr` with decoupled `weight_decay`; training stops when the validation loss has
-    not improved for `patience` epochs, and the weights of the best epoch are kept.
+    At most `epochs` epochs of AdamW with decoupled `weight_decay`, the learning rate falling from `lr` to 0 along half a
+    cosine; training stops when the validation loss has not improved for `patience` epochs, and the weights of the best
+    epoch are kept.
     """
 
     epochs: int = 30
@@ -110,15 +111,19 @@ def fit(
     if train.inputs.ndim == 4:
         network.to(memory_format=torch.channels_last_3d)
     optimiser = torch.optim.AdamW(parts.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    count = len(batches(len(train), recipe.batch_size, stream(seed, "batches")))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * count)
     generator = stream(seed, "batches")
     history, best = History(), None
     with seeded(integer_seed(seed, "dropout")):
         for epoch in range(1, recipe.epochs + 1):
             _set_mode(network, trained)
             losses = [
-                _step(network, optimiser, train, chosen)
+                _step(network, optimiser, schedule, train, chosen)
                 for chosen in batches(len(train), recipe.batch_size, generator)
             ]
+            if trained == "everything":
+                settle_batch_norm(network, train, recipe.batch_size)
             found = outputs(network, validation.inputs, validation.rows)
             row = {"epoch": epoch, "train_loss": float(np.mean(losses)), **_validation_losses(network, validation, found)}
             history.table.append(row)
@@ -156,7 +161,35 @@ def _set_mode(network: Network, trained: str) -> None:
         network.encoder.eval()
 
 
-def _step(network: Network, optimiser: torch.optim.Optimizer, train: Examples, chosen: np.ndarray) -> float:
+def settle_batch_norm(network: Network, train: Examples, batch_size: int) -> None:
+    """Estimate the running statistics of every batch norm anew, as their mean over the batches of the training images.
+
+    The moving average of a few steps lags behind the weights, which makes the validation loss of small samples jump
+    (Wu & Johnson 2021, arXiv:2105.07576, section 3). A training set of one image leaves the statistics as they are.
+    """
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    if not norms or len(train) < 2:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    count = max(1, min(-(-len(train) // max(batch_size, 2)), len(train) // 2))
+    with torch.no_grad():
+        for chosen in np.array_split(stream(0, "batch norm").permutation(len(train)), count):
+            network.encoder(as_batch(train.inputs, train.rows[chosen]))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _step(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    train: Examples,
+    chosen: np.ndarray,
+) -> float:
     held = _hold_batch_norm(network) if len(chosen) == 1 else []
     labels = {name: torch.from_numpy(values[chosen]).float() for name, values in train.labels.items()}
     optimiser.zero_grad(set_to_none=True)
@@ -165,6 +198,7 @@ def _step(network: Network, optimiser: torch.optim.Optimizer, train: Examples, c
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
+        schedule.step()
     for module in held:
         module.train()
     return float(loss.detach())

@@ -1,0 +1,110 @@
+"""How figures look: one colour and one marker a strategy, quiet axes, and SVG that can stand inside a page."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, without the yellow that cannot be seen on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
+GREY = "#767676"
+LIGHT = "#d9d9d9"
+INK = "#222222"
+WIDTH, HEIGHT = 5.4, 3.9
+_SETTINGS: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.fonttype": "none",
+    "path.simplify": False,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colour and the marker by which a strategy is known in every figure of a page."""
+
+    colour: str
+    marker: str
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """A look for each name, by its position; no two alike below 70 names.
+
+    Example:
+        >>> looks(["baseline", "frozen"])["frozen"]
+        Look(colour='#D55E00', marker='s')
+    """
+    return {
+        name: Look(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]) for index, name in enumerate(names)
+    }
+
+
+def figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
+    """An empty figure, sizes in inches, whose parts make room for one another."""
+    with matplotlib.rc_context(_SETTINGS):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def axes(figure: Figure) -> Axes:
+    """The one pair of axes of a figure, with a light horizontal grid and no box."""
+    with matplotlib.rc_context(_SETTINGS):
+        ax = figure.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color=LIGHT, linewidth=0.7)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 3) -> None:
+    """A legend under the axes, where it covers nothing."""
+    with matplotlib.rc_context(_SETTINGS):
+        figure.legend(
+            handles=list(handles),
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=8.5,
+            handlelength=2.4,
+        )
+
+
+def svg(figure: Figure, name: str, title: str) -> str:
+    """A figure as an SVG element with text as text and a title for who cannot see it; the same for the same figure.
+
+    `name` keeps the identifiers of several figures on one page apart.
+    """
+    buffer = StringIO()
+    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = _without_idle_identifiers(text, name).replace("'DejaVu Sans', ", "").replace("'DejaVu Sans'", "sans-serif")
+    opening = f'<svg role="img" aria-label="{_escaped(title)}" '
+    text = text.replace("<svg ", opening, 1)
+    return re.sub(r"(<svg [^>]*>)", lambda found: f"{found[1]}<title>{_escaped(title)}</title>", text, count=1)
+
+
+def _without_idle_identifiers(text: str, name: str) -> str:
+    used = set(re.findall(r"#([\w-]+)", text))
+
+    def keep(found: re.Match[str]) -> str:
+        return f' id="{name}-{found[1]}"' if found[1] in used else ""
+
+    text = re.sub(r' id="([^"]*)"', keep, text)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")

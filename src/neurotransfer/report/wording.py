@@ -1,0 +1,61 @@
+"""Numbers and lists as words."""
+
+import math
+from collections.abc import Sequence
+
+NONE = "–"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with fixed digits after the point, a dash where it is missing.
+
+    Example:
+        >>> number(0.12345), number(-0.5, 1), number(float("nan"))
+        ('0.123', '−0.5', '–')
+    """
+    return NONE if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def probability(p: float) -> str:
+    """A p-value: three digits, or that it is smaller than they can show.
+
+    Example:
+        >>> probability(0.0312), probability(0.0002), probability(float("nan"))
+        ('0.031', '< 0.001', '–')
+    """
+    if math.isnan(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_equals(p: float) -> str:
+    """A p-value as it stands in a sentence.
+
+    Example:
+        >>> p_equals(0.2), p_equals(0.0001)
+        ('p = 0.200', 'p < 0.001')
+    """
+    text = probability(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as a list in a sentence.
+
+    Example:
+        >>> joined(["a", "b", "c"])
+        'a, b and c'
+    """
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that reads best.
+
+    Example:
+        >>> duration(42.4), duration(600), duration(9000)
+        ('42 seconds', '10 minutes', '2.5 hours')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} second{'s' * (round(seconds) != 1)}"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

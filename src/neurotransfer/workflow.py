@@ -1,0 +1,121 @@
+"""Stages in a row: the demo, and a learning curve from Python in one call."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurotransfer.benchmark import Run, benchmark, parse_study, read_study
+from neurotransfer.benchmark.run import Progress, silent
+from neurotransfer.errors import InputError
+from neurotransfer.models import load_model
+from neurotransfer.report import report
+from neurotransfer.simulate import simulate
+from neurotransfer.transfer import STRATEGIES
+
+DEMO_PARTICIPANTS = {"pretraining": 240, "study": 160}
+DEMO_SHAPE = (32, 38, 32)
+
+
+def learning_curve(
+    cohort: Path | str,
+    target: str,
+    *,
+    out: Path | str,
+    model: Path | str | None = None,
+    sizes: Sequence[int] = (50, 100),
+    replicates: int = 100,
+    strategies: Sequence[str] | None = None,
+    test: str = "fifth",
+    workers: int = 1,
+    seed: int = 0,
+    study: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Run:
+    """The learning curve of the strategies for one target of one cohort, with its page; resumable.
+
+    Args:
+        cohort: a table of scans or a BIDS folder, see `read_cohort`.
+        target: the column to predict.
+        out: the run folder; the page is `out/report.html`.
+        model: the folder of a pretrained model; without one only the strategies that need none are run.
+        sizes: numbers of training images.
+        replicates: bootstrap samples a size.
+        strategies: names of `STRATEGIES`; all that are possible when not given.
+        test: `fifth` (n / 5 test images) or `rest` (all who remain).
+        workers: processes; with more than one, call it below `if __name__ == "__main__":`.
+        seed: of everything random.
+        study: anything else that a study file may say, for example `{"training": {"epochs": 10}}`.
+        progress: how progress is shown.
+
+    Raises:
+        InputError: when something of it cannot be used.
+
+    Example:
+        >>> run = learning_curve("cohort.tsv", "diagnosis", out="runs/diagnosis", model="models/multi")  # doctest: +SKIP
+    """
+    names = list(strategies) if strategies is not None else [
+        name for name, strategy in STRATEGIES.items() if model is not None or not strategy.needs_model
+    ]  # fmt: skip
+    values: dict[str, Any] = {
+        "name": "learning_curve",
+        "title": f"Learning curve of {target}",
+        "seed": seed,
+        "cohort": {"path": str(Path(cohort).absolute())},
+        "tasks": {target: {"target": target}},
+        "strategies": [_part(name, model) for name in names],
+        "protocol": {"sizes": list(sizes), "replicates": replicates, "test": test},
+    }
+    if model is not None:
+        grid = load_model(model).card.grid
+        values["models"] = {"model": {"path": str(Path(model).absolute())}}
+        values |= {} if grid is None else {"grid": {"shape": list(grid.shape), "voxel_size_mm": grid.voxel_size_mm}}
+    run = benchmark(parse_study(_merged(values, study or {})), out, workers=workers, progress=progress)
+    report(run.folder)
+    return run
+
+
+def _part(name: str, model: Path | str | None) -> dict[str, Any]:
+    needs = name in STRATEGIES and STRATEGIES[name].needs_model
+    return {"strategy": name, **({"model": "model"} if needs and model is not None else {})}
+
+
+def _merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, value in more.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def shipped_study(name: str) -> Path:
+    """The path of a study file that comes with the package, installed or in a checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "studies", here.parents[1] / "studies"):
+        if (folder / f"{name}.toml").is_file():
+            return folder / f"{name}.toml"
+    raise InputError(f"the study file {name}.toml is not part of this installation; install neurotransfer again")
+
+
+def demo(out: Path | str, *, workers: int = 1, seed: int = 0, progress: Progress = silent) -> Path:
+    """Simulate heads, pretrain a small network, run a small learning curve of all strategies; gives the page's path.
+
+    What is there already is used again, so that an interrupted demo goes on.
+
+    Raises:
+        InputError: when `out` holds something else; StorageError when the disk is full.
+    """
+    folder = Path(out)
+    for name, participants in DEMO_PARTICIPANTS.items():
+        if not (folder / "data" / name / "truth.json").is_file():
+            _simulate(folder / "data" / name, participants, seed, name, progress)
+    study = read_study(shipped_study("demo")).model_copy(update={"seed": seed})
+    run = benchmark(study, folder / "run", data=folder / "data", workers=workers, command="neurotransfer demo",
+                    progress=progress)  # fmt: skip
+    return report(run.folder)
+
+
+def _simulate(folder: Path, participants: int, seed: int, name: str, progress: Progress) -> None:
+    with progress(f"simulate heads for {name}", 0) as advance:
+        simulate(folder, participants, shape=DEMO_SHAPE, seed=seed, prefix=name, on_scan=advance)
+
+

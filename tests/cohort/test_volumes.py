@@ -85,7 +85,7 @@ def test_every_voxel_shows_its_place_in_the_world(tmp_path):
         direct, 1000 * brightness(points_of(GRID.shape, Grid(GRID.shape, 2.5).affine)), atol=25
     )
     found = loaded(image, tmp_path)
-    assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.998
+    assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.995
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.4])

@@ -1,0 +1,82 @@
+"""What all tests share: one thread for torch, tiny simulated heads, a tiny model, and where the real heads lie."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+TINY_SHAPE = (32, 38, 32)
+TINY_VOXEL_MM = 192 / 38
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real heads in ../shared/data are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_cohort(tmp_path_factory) -> Path:
+    """The table of 40 simulated people, some with two sessions, nothing missing but what the table says."""
+    from neurotransfer.simulate import simulate
+
+    return simulate(tmp_path_factory.mktemp("tiny") / "people", 40, shape=TINY_SHAPE, seed=5, prefix="tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_cohort, tmp_path_factory) -> Path:
+    """A model folder of a very small network that was pretrained for one epoch on age and sex."""
+    from neurotransfer.cohort import Grid, read_cohort
+    from neurotransfer.pretrain import Pretraining, pretrain
+    from neurotransfer.training import Recipe
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    options = Pretraining(
+        grid=Grid(TINY_SHAPE, TINY_VOXEL_MM), arguments={"width": 0.0625}, recipe=Recipe(epochs=1), seed=1
+    )
+    pretrain(read_cohort(tiny_cohort), ["age", "sex"], folder, options)
+    return folder
+
+
+@pytest.fixture
+def tiny_study(tiny_values) -> dict:
+    """A study of all strategies that takes some seconds; a test may change it before it parses it."""
+    return copy.deepcopy(tiny_values)
+
+
+@pytest.fixture(scope="session")
+def tiny_values(tiny_cohort, tiny_model) -> dict:
+    """The values of `tiny_study`, not to be changed."""
+    network = {"lr": [1e-3], "dropout": [0.0]}
+    head = {"lr": [1e-2, 1e-3]}
+    penalty = {"penalty": [0.01, 1.0]}
+    return {
+        "name": "tiny",
+        "seed": 3,
+        "subgroup": "site",
+        "cohort": {"path": str(tiny_cohort)},
+        "grid": {"shape": list(TINY_SHAPE), "voxel_size_mm": TINY_VOXEL_MM},
+        "network": {"width": 0.0625},
+        "models": {"multi": {"path": str(tiny_model)}},
+        "tasks": {"age": {"target": "age"}, "diagnosis": {"target": "diagnosis"}},
+        "protocol": {"sizes": [10, 15], "replicates": 2, "test": "fifth"},
+        "training": {"epochs": 2, "batch_size": 8},
+        "strategies": [
+            {"strategy": "transferred", "model": "multi"},
+            {"strategy": "frozen", "model": "multi", "grid": head},
+            {"strategy": "finetuned", "model": "multi", "grid": network},
+            {"strategy": "baseline", "grid": network},
+            {"strategy": "random-frozen", "grid": head},
+            {"strategy": "linear", "grid": penalty},
+            {"strategy": "voxels", "grid": penalty},
+        ],
+    }

@@ -1,6 +1,46 @@
-"""`python -m neurotransfer` is the command `neurotransfer`."""
+"""Run the command: what a user can mend is one message and exit code 2, without a traceback."""
 
-from neurotransfer.cli import main
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+
+from neurotransfer.cli import app
+from neurotransfer.errors import NeurotransferError
+
+# every wrong option or argument of typer is one of these; its own name for them is private
+_WrongCall = typer.BadParameter.__bases__[0]
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The entry point of `neurotransfer` and of `python -m neurotransfer`."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        sys.exit(app(standalone_mode=False))
+    except _WrongCall as error:
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(2)
+    except NeurotransferError as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; what was finished is kept: run the same command again to go on")
+    except OSError as error:
+        from neurotransfer.artifacts import is_full
+
+        if not is_full(error):
+            raise
+        _fail(f"no space left on the device ({error.filename or 'a temporary folder'}): free some space and run it again")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
 
 if __name__ == "__main__":
     main()

@@ -1,14 +1,13 @@
 """The command `neurotransfer`: one sub-command a stage; parse, call, print where the result lies."""
 
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from neurotransfer.errors import InputError, NeurotransferError
+from neurotransfer.errors import InputError
 
 app = typer.Typer(
     name="neurotransfer",
@@ -271,36 +270,3 @@ def _overlays(texts: list[str]) -> dict[str, str]:
     if wrong:
         raise InputError(f"--published takes TASK=CURVE, got {', '.join(wrong)}")
     return {task: curve for task, curve in (text.split("=") for text in texts)}
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-# every wrong option or argument of typer is one of these; its own name for them is private
-_WrongCall = typer.BadParameter.__bases__[0]
-
-
-def main() -> None:
-    """Run the command; an error that the user can mend is one message and exit code 2, without a traceback."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        sys.exit(app(standalone_mode=False))
-    except _WrongCall as error:
-        error.show()  # type: ignore[attr-defined]
-        sys.exit(2)
-    except NeurotransferError as error:
-        _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; what was finished is kept: run the same command again to go on")
-    except OSError as error:
-        from neurotransfer.artifacts import is_full
-
-        if not is_full(error):
-            raise
-        _fail(f"no space left on the device ({error.filename or 'a temporary folder'}): free some space and run it again")
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)

@@ -184,6 +184,8 @@ def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str 
 
 def _natural(label: str) -> tuple[int, float, str]:
     try:
-        return 0, float(label), label
+        number = float(label)
     except ValueError:
-        return 1, 0.0, label
+        number = np.nan
+    # NaN has no place in an order: sorted by it, classes would come out by the order of rows
+    return (1, 0.0, label) if np.isnan(number) else (0, number, label)

@@ -40,7 +40,9 @@ def affine_around(shape, sides_mm, centre=(0, -18, 10), turn=0.0):
     """An affine of these voxel sizes with the middle of the image at `centre`, turned about z by `turn` radians."""
     cosine, sine = np.cos(turn), np.sin(turn)
     affine = np.eye(4)
-    affine[:3, :3] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ np.diag(np.broadcast_to(sides_mm, 3))
+    affine[:3, :3] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ np.diag(
+        np.broadcast_to(sides_mm, 3)
+    )
     affine[:3, 3] = np.array(centre) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return affine
 

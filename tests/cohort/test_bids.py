@@ -81,7 +81,11 @@ def test_other_images_and_files_are_left_out(tmp_path):
     assert names_of(read_cohort(root)) == RAW
 
 
-SPACES = [f"sub-0{person}{part}_T1w.nii" for person in (1, 2) for part in ("", "_space-A", "_space-B_desc-x", "_space-B_desc-y")]
+SPACES = [
+    f"sub-0{person}{part}_T1w.nii"
+    for person in (1, 2)
+    for part in ("", "_space-A", "_space-B_desc-x", "_space-B_desc-y")
+]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def test_several_spaces_alone_are_ambiguous_and_one_alone_is_taken(tmp_path):
 
 def test_several_images_of_a_session_are_an_error_with_all_of_them(tmp_path):
     names = ["sub-01_run-1_T1w.nii", "sub-01_run-2_T1w.nii", "sub-02_T1w.nii", "sub-03_T1w.nii", "sub-03_T1w.nii.gz"]
-    with pytest.raises(CohortError, match="choose by space or desc, .* or list scans in a table") as caught:
+    with pytest.raises(CohortError, match=r"choose by space or desc, .* or list scans in a table") as caught:
         read_cohort(dataset(tmp_path, names))
     assert len(caught.value.problems) == 4
     assert all(any(name + "'" in problem for problem in caught.value.problems) for name in names if "02_" not in name)
@@ -134,7 +138,10 @@ def test_sessions_are_rows_of_one_participant(tmp_path):
 @pytest.mark.parametrize("prefix", ["", "ses-"])
 def test_labels_of_a_session_belong_to_that_session(tmp_path, prefix):
     names = [f"sub-0{person}_ses-{session}_T1w.nii" for person in (1, 2) for session in (1, 2)]
-    people = {"participant_id": ["01", "02", "02", "01"], "session_id": [f"{prefix}{session}" for session in (2, 1, 2, 1)]}
+    people = {
+        "participant_id": ["01", "02", "02", "01"],
+        "session_id": [f"{prefix}{session}" for session in (2, 1, 2, 1)],
+    }
     cohort = read_cohort(dataset(tmp_path, names, people | {"age": ["30.5", "40", "41", "29"]}), targets=["age"])
     assert list(cohort.table["age"]) == ["29", "30.5", "40", "41"]
     assert cohort.notes == ()
@@ -169,7 +176,9 @@ def test_masks_are_those_of_their_image(tmp_path):
     names = [f"sub-0{person}{part}_T1w.nii" for person in (1, 2) for part in ("", "_space-A")]
     root = masks(masks(dataset(tmp_path, names)), "head")
     cohort = read_cohort(root, space="A", mask="brain")
-    assert [mask.name for _, mask in cohort.images] == [f"sub-0{person}_space-A_desc-brain_mask.nii.gz" for person in (1, 2)]
+    assert [mask.name for _, mask in cohort.images] == [
+        f"sub-0{person}_space-A_desc-brain_mask.nii.gz" for person in (1, 2)
+    ]
     assert [mask for _, mask in read_cohort(root, space="A").images] == [None, None]
 
 
@@ -208,10 +217,10 @@ def test_labels_that_are_none_do_not_make_one_person_of_two(tmp_path):
 
 
 def test_a_folder_without_participants_or_images_is_told(tmp_path):
-    with pytest.raises(InputError, match="has no participants.tsv; give a BIDS dataset, or a table of scans"):
+    with pytest.raises(InputError, match=r"has no participants.tsv; give a BIDS dataset, or a table of scans"):
         read_cohort(tmp_path)
     (tmp_path / "participants.tsv").write_text("participant_id\tage\nsub-01\t30\n")
-    with pytest.raises(InputError, match="no T1-weighted image .* is it a BIDS dataset"):
+    with pytest.raises(InputError, match=r"no T1-weighted image .* is it a BIDS dataset"):
         read_cohort(tmp_path)
 
 

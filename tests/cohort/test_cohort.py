@@ -54,11 +54,13 @@ def test_images_come_with_a_mask_or_none():
 
 
 def test_labels_are_nan_where_missing():
-    np.testing.assert_array_equal(cohort_of(list("abcd")).labels(Target("years", "continuous", "age")), [np.nan, 1, 2, np.nan])
+    np.testing.assert_array_equal(
+        cohort_of(list("abcd")).labels(Target("years", "continuous", "age")), [np.nan, 1, 2, np.nan]
+    )
 
 
 def test_a_target_that_is_not_in_the_table_is_told():
-    with pytest.raises(InputError, match="unknown column of target 'years' 'agee'; allowed: .*; did you mean 'age'"):
+    with pytest.raises(InputError, match=r"unknown column of target 'years' 'agee'; allowed: .*; did you mean 'age'"):
         cohort_of(["a"]).labels(Target("years", "continuous", "agee"))
 
 

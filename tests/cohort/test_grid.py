@@ -45,7 +45,9 @@ def test_the_default_grid_holds_the_brain_of_mni152():
     assert (high >= [72, 70, 82]).all()
 
 
-@pytest.mark.parametrize("shape", [(31, 40, 40), (40, 40), (40, 40, 40, 1), (), (0, 0, 0), (-40, 40, 40), (40.5, 40, 40)])
+@pytest.mark.parametrize(
+    "shape", [(31, 40, 40), (40, 40), (40, 40, 40, 1), (), (0, 0, 0), (-40, 40, 40), (40.5, 40, 40)]
+)
 def test_a_shape_that_is_no_grid_is_refused(shape):
     with pytest.raises(InputError, match="three sides of 32 voxels or more, got"):
         Grid(shape)

@@ -55,7 +55,13 @@ def write_header(**fields):
         image = noise(0)
         image.header["sform_code"] = 1
         content = raw(path, image)
-        offsets = {"dim": (40, "8h"), "codes": (252, "2h"), "srow": (280, "12f"), "slope": (112, "2f"), "type": (70, "h")}
+        offsets = {
+            "dim": (40, "8h"),
+            "codes": (252, "2h"),
+            "srow": (280, "12f"),
+            "slope": (112, "2f"),
+            "type": (70, "h"),
+        }
         for name, values in fields.items():
             place, form = offsets[name]
             struct.pack_into(f"<{form}", content, place, *values)
@@ -95,9 +101,18 @@ REFUSED = {
     "complex": (write_voxels((noise(0).get_fdata() * 1j).astype(np.complex64)), "allowed: numbers"),
     "flat affine": (write_header(srow=(4, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0)), "affine that maps no volume|cannot read"),
     "sheared flat": (write_header(srow=(4, 4, 0, 0, 4, 4, 0, 0, 0, 0, 4, 0)), "affine that maps no volume|cannot read"),
-    "NaN affine": (write_header(srow=(4, 0, 0, np.nan, 0, 4, 0, 0, 0, 0, 4, 0)), "affine that maps no volume|cannot read"),
-    "in metres": (write_voxels(noise(0).get_fdata(), np.diag([1e-3, 1e-3, 1e-3, 1])), "0.001 x 0.001 x 0.001 mm; allowed"),
-    "in micrometres": (write_voxels(noise(0).get_fdata(), np.diag([1e3, 1e3, 1e3, 1])), "1e[+]03 x 1e[+]03 x 1e[+]03 mm"),
+    "NaN affine": (
+        write_header(srow=(4, 0, 0, np.nan, 0, 4, 0, 0, 0, 0, 4, 0)),
+        "affine that maps no volume|cannot read",
+    ),
+    "in metres": (
+        write_voxels(noise(0).get_fdata(), np.diag([1e-3, 1e-3, 1e-3, 1])),
+        "0.001 x 0.001 x 0.001 mm; allowed",
+    ),
+    "in micrometres": (
+        write_voxels(noise(0).get_fdata(), np.diag([1e3, 1e3, 1e3, 1])),
+        "1e[+]03 x 1e[+]03 x 1e[+]03 mm",
+    ),
     "no orientation": (write_header(codes=(0, 0)), "does not say where left is"),
     "NaN intercept": (write_header(slope=(2, np.nan)), "cannot read|NaN"),
     "more voxels than bytes": (write_header(dim=(3, 150, 150, 150, 1, 1, 1, 1)), "cannot read"),

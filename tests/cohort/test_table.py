@@ -80,7 +80,10 @@ def test_columns_are_renamed_and_recoded(tmp_path, rows):
 def test_labels_can_change_places_and_become_missing(tmp_path, rows):
     path = write_rows(tmp_path / "cohort.tsv", rows)
     assert list(read_cohort(path, recode={"sex": {"F": "M", "M": "F"}}).table["sex"]) == ["M", "F"] * 3
-    assert list(read_cohort(path, recode={"age": {"20": "n/a", "": "99"}}).table["age"]) == ["", *map(str, range(21, 26))]
+    assert list(read_cohort(path, recode={"age": {"20": "n/a", "": "99"}}).table["age"]) == [
+        "",
+        *map(str, range(21, 26)),
+    ]
 
 
 def test_columns_to_rename_and_recode_must_be_there(tmp_path, rows):
@@ -92,7 +95,9 @@ def test_columns_to_rename_and_recode_must_be_there(tmp_path, rows):
 
 
 def test_a_table_of_columns_alone_needs_no_images(tmp_path):
-    path = write_rows(tmp_path / "regions.csv", [{"participant_id": f"s{index}", "thickness": index} for index in range(4)])
+    path = write_rows(
+        tmp_path / "regions.csv", [{"participant_id": f"s{index}", "thickness": index} for index in range(4)]
+    )
     cohort = read_cohort(path, images=False, targets=["thickness"])
     assert list(cohort.table["image"]) == [""] * 4
     assert problems_of(path) == ["no column 'image'"]
@@ -110,7 +115,9 @@ def test_every_missing_marker_is_missing(tmp_path, rows, suffix, marker):
     np.testing.assert_array_equal(np.isnan(cohort.labels(infer_target("age", cohort.table))), np.arange(6) == 2)
 
 
-@pytest.mark.parametrize("values", [[0, 1, None, 1, 0, 1], [0.0, 1.0, np.nan, 1.0, 0.0, 1.0], pd.array([0, 1, pd.NA, 1, 0, 1])])
+@pytest.mark.parametrize(
+    "values", [[0, 1, None, 1, 0, 1], [0.0, 1.0, np.nan, 1.0, 0.0, 1.0], pd.array([0, 1, pd.NA, 1, 0, 1])]
+)
 def test_numbers_of_a_parquet_file_are_the_labels_of_a_text_file(tmp_path, rows, values):
     table = pd.DataFrame(rows).assign(case=values)
     table.to_parquet(tmp_path / "cohort.parquet", index=False)
@@ -122,14 +129,18 @@ def test_numbers_of_a_parquet_file_are_the_labels_of_a_text_file(tmp_path, rows,
 def test_numbers_as_participants_stay_themselves(tmp_path, rows):
     for index, row in enumerate(rows):
         row["participant_id"] = f"{index:03d}"
-    assert list(read_cohort(write_rows(tmp_path / "a.tsv", rows)).participants) == [f"{index:03d}" for index in range(6)]
+    assert list(read_cohort(write_rows(tmp_path / "a.tsv", rows)).participants) == [
+        f"{index:03d}" for index in range(6)
+    ]
     table = pd.DataFrame(rows).assign(participant_id=np.arange(6.0))
     table.to_parquet(tmp_path / "a.parquet", index=False)
     assert list(read_cohort(tmp_path / "a.parquet").participants) == list("012345")
 
 
 def test_what_a_spreadsheet_writes_is_read(tmp_path, rows):
-    text = "\r\n".join(["participant_id , image,age", *[f" {row['participant_id']},{row['image']} ,{row['age']}" for row in rows]])
+    text = "\r\n".join(
+        ["participant_id , image,age", *[f" {row['participant_id']},{row['image']} ,{row['age']}" for row in rows]]
+    )
     (tmp_path / "cohort.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     cohort = read_cohort(tmp_path / "cohort.csv", targets=["age"])
     assert list(cohort.participants) == [row["participant_id"] for row in rows]
@@ -139,7 +150,11 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path, rows):
 def test_text_beyond_ascii_is_kept(tmp_path, rows):
     rows[0]["site"], rows[1]["site"] = "Tübingen", "札幌"
     for suffix in SUFFIXES:
-        assert list(read_cohort(write_rows(tmp_path / f"cohort{suffix}", rows)).table["site"][:3]) == ["Tübingen", "札幌", ""]
+        assert list(read_cohort(write_rows(tmp_path / f"cohort{suffix}", rows)).table["site"][:3]) == [
+            "Tübingen",
+            "札幌",
+            "",
+        ]
 
 
 def test_the_number_of_a_row_written_by_pandas_does_no_harm(tmp_path, rows):
@@ -176,14 +191,14 @@ def test_two_columns_of_one_name_are_refused(tmp_path, rows, suffix):
 
 @pytest.mark.parametrize("name", ["absent.tsv", "absent", "x" * 300 + ".tsv", "nul\0.tsv"])
 def test_a_path_that_is_not_there_is_told(tmp_path, name):
-    with pytest.raises(InputError, match="there is no cohort at .*give a table .* or a BIDS folder"):
+    with pytest.raises(InputError, match=r"there is no cohort at .*give a table .* or a BIDS folder"):
         read_cohort(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["cohort.xlsx", "cohort", "scan.nii.gz"])
 def test_a_file_that_is_no_table_is_told(tmp_path, name):
     (tmp_path / name).write_text("participant_id\n")
-    with pytest.raises(InputError, match="is not a table of scans; allowed: .tsv, .csv, .parquet, or a BIDS folder"):
+    with pytest.raises(InputError, match=r"is not a table of scans; allowed: .tsv, .csv, .parquet, or a BIDS folder"):
         read_cohort(tmp_path / name)
 
 
@@ -191,7 +206,9 @@ def test_a_file_that_is_no_table_is_told(tmp_path, name):
 def test_a_table_without_rows_is_told(tmp_path, rows, suffix):
     path = tmp_path / f"cohort{suffix}"
     empty = pd.DataFrame(rows).iloc[:0]
-    empty.to_parquet(path) if suffix == ".parquet" else empty.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
+    empty.to_parquet(path) if suffix == ".parquet" else empty.to_csv(
+        path, sep="\t" if suffix == ".tsv" else ",", index=False
+    )
     with pytest.raises(InputError, match="has no rows; a cohort needs one row a scan"):
         read_cohort(path)
 
@@ -199,7 +216,7 @@ def test_a_table_without_rows_is_told(tmp_path, rows, suffix):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_without_a_byte_is_told(tmp_path, suffix):
     (tmp_path / f"cohort{suffix}").write_bytes(b"")
-    with pytest.raises(InputError, match="cannot read .* as a .* table .*; write it again"):
+    with pytest.raises(InputError, match=r"cannot read .* as a .* table .*; write it again"):
         read_cohort(tmp_path / f"cohort{suffix}")
 
 
@@ -245,7 +262,10 @@ PROBLEMS_OF_IMAGES = {
     "4D": (voxels(np.ones((6, 7, 8, 3), np.int16)), "has shape .6, 7, 8, 3.; a T1-weighted scan has three dimensions"),
     "NaN": (voxels(NAN), "has NaN or infinite values"),
     "negative": (voxels(-noise(0).get_fdata().astype(np.int16)), "has no voxel above zero"),
-    "another shape": (voxels(noise(2, (7, 6, 8)).get_fdata().astype(np.int16)), "shape .7, 6, 8. RAS, most others .6, 7, 8. RAS"),
+    "another shape": (
+        voxels(noise(2, (7, 6, 8)).get_fdata().astype(np.int16)),
+        "shape .7, 6, 8. RAS, most others .6, 7, 8. RAS",
+    ),
     "another orientation": (
         lambda path: save(reoriented(noise(2), "LAS"), path),
         'shape .6, 7, 8. LAS, most others .6, 7, 8. RAS; .* alignment = "centre"',
@@ -360,7 +380,7 @@ def test_all_problems_of_a_table_are_told_in_one_error(tmp_path):
     assert len(found) == 11
     told = {int(number) for problem in found for number in re.findall(r"row (\d+)", problem)}
     assert told == {1, 2, 3, 4, 6, 8, 9, 10, 11}
-    with pytest.raises(CohortError, match="11 problems in .*cohort.tsv:\n"):
+    with pytest.raises(CohortError, match=r"11 problems in .*cohort.tsv:\n"):
         read_cohort(path, targets=["age", "case", "iq"])
 
 
@@ -378,7 +398,9 @@ def with_masks(folder, rows):
 def test_masks_of_a_table_are_taken_where_there_are_some(tmp_path, rows):
     with_masks(tmp_path, rows)[3]["mask"] = "n/a"
     cohort = read_cohort(write_rows(tmp_path / "cohort.tsv", rows))
-    assert [mask for _, mask in cohort.images] == [None if index == 3 else tmp_path / f"mask{index}.nii" for index in range(6)]
+    assert [mask for _, mask in cohort.images] == [
+        None if index == 3 else tmp_path / f"mask{index}.nii" for index in range(6)
+    ]
 
 
 def test_masks_that_do_not_fit_are_told(tmp_path, rows):
@@ -416,7 +438,9 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 @FUZZ
-@given(lines=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5), suffix=st.sampled_from(SUFFIXES))
+@given(
+    lines=st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5), suffix=st.sampled_from(SUFFIXES)
+)
 @example(lines=[["a", "NAN", "inf"], ["b", "1e999", "9" * 400]], suffix=".tsv")
 def test_random_cells_give_nothing_but_our_errors(tmp_path, lines, suffix):
     path = tmp_path / f"cohort{suffix}"
@@ -462,7 +486,11 @@ def test_children_and_adults_in_mni_space_are_read():
 @pytest.mark.shared
 @pytest.mark.skipif(not (SHARED / "ds002748").is_dir(), reason="../shared/data/ds002748 is not here")
 def test_depression_in_native_space_is_read():
-    options = {"columns": {"sex": "gender"}, "recode": {"sex": {"m": "M", "f": "F"}}, "targets": ["age", "sex", "group"]}
+    options = {
+        "columns": {"sex": "gender"},
+        "recode": {"sex": {"m": "M", "f": "F"}},
+        "targets": ["age", "sex", "group"],
+    }
     cohort = read_cohort(SHARED / "ds002748", alignment="centre", **options)
     assert len(cohort) == cohort.n_participants == 48
     assert set(cohort.table["sex"]) == {"F", "M"}

@@ -61,7 +61,9 @@ def test_the_same_head_in_any_orientation_gives_the_same_volume(tmp_path, codes)
 def test_a_turned_head_of_uneven_voxels_is_the_same_in_any_orientation(tmp_path, codes, alignment):
     image = phantom((34, 50, 30), (5, 3, 6), turn=0.3, centre=(4, -20, 12))
     straight = loaded(image, tmp_path, SMALL, alignment=alignment)
-    np.testing.assert_allclose(loaded(reoriented(image, codes), tmp_path, SMALL, alignment=alignment), straight, atol=1e-4)
+    np.testing.assert_allclose(
+        loaded(reoriented(image, codes), tmp_path, SMALL, alignment=alignment), straight, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("codes", ["LAS", "RAS", "PIR", "LPI", "ASL"])
@@ -81,9 +83,7 @@ def test_every_voxel_shows_its_place_in_the_world(tmp_path):
     truth = brightness(points_of(GRID.shape, GRID.affine))
     image = phantom((70, 80, 70), 2.5, turn=-0.2, centre=(3, -10, 8))
     direct = resample(np.asarray(image.dataobj), image.affine, Grid(GRID.shape, 2.5))
-    np.testing.assert_allclose(
-        direct, 1000 * brightness(points_of(GRID.shape, Grid(GRID.shape, 2.5).affine)), atol=25
-    )
+    np.testing.assert_allclose(direct, 1000 * brightness(points_of(GRID.shape, Grid(GRID.shape, 2.5).affine)), atol=25)
     found = loaded(image, tmp_path)
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.995
 
@@ -103,7 +103,9 @@ def test_smoothing_before_a_coarser_grid_agrees_with_nilearn():
     image = phantom((90, 66, 88), (2, 3, 2.5), turn=0.1)
     found = resample(np.asarray(image.dataobj), image.affine, GRID)
     widths = np.sqrt(GRID.voxel_size_mm**2 - np.array([2, 3, 2.5]) ** 2)
-    by_nilearn = resample_img(smooth_img(image, widths), GRID.affine, GRID.shape, interpolation="linear", copy_header=True)
+    by_nilearn = resample_img(
+        smooth_img(image, widths), GRID.affine, GRID.shape, interpolation="linear", copy_header=True
+    )
     inner = (slice(3, -3),) * 3
     np.testing.assert_allclose(found[inner], by_nilearn.get_fdata()[inner], atol=2)
 
@@ -119,7 +121,9 @@ def test_a_fine_pattern_does_not_alias():
 @given(shift=st.tuples(*[st.floats(-500, 500)] * 3))
 def test_the_place_of_a_scanner_does_not_matter_when_centred(tmp_path, shift):
     image = phantom()
-    moved = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine + np.pad(np.array(shift)[:, None], ((0, 1), (3, 0))))
+    moved = nibabel.Nifti1Image(
+        np.asarray(image.dataobj), image.affine + np.pad(np.array(shift)[:, None], ((0, 1), (3, 0)))
+    )
     np.testing.assert_allclose(
         loaded(moved, tmp_path, alignment="centre"), loaded(image, tmp_path, alignment="centre"), atol=2e-4
     )
@@ -140,7 +144,7 @@ def middle_of(volume):
 
 @pytest.mark.parametrize("low", [(0, 0, 0), (10, 20, 5), (20, 14, 8)])
 def test_the_middle_of_the_head_comes_to_the_middle_of_the_grid(tmp_path, low):
-    image = box_image(low, np.array(low) + [40, 50, 50])
+    image = box_image(low, np.add(low, (40, 50, 50)))
     np.testing.assert_allclose(
         middle_of(loaded(image, tmp_path, alignment="centre")), (np.array(GRID.shape) - 1) / 2, atol=0.5
     )
@@ -229,7 +233,7 @@ def test_an_image_with_nothing_above_zero_is_refused(tmp_path, alignment):
 def test_an_image_outside_of_the_grid_is_refused_with_the_way_out(tmp_path):
     far = phantom(centre=(900, 0, 0))
     voxels = nibabel.Nifti1Image(np.asarray(phantom().dataobj), far.affine)
-    with pytest.raises(ImageError, match='does not meet the grid of the model .* needs alignment = "centre"'):
+    with pytest.raises(ImageError, match=r'does not meet the grid of the model .* needs alignment = "centre"'):
         loaded(voxels, tmp_path)
     assert loaded(voxels, tmp_path, alignment="centre").max() == 1
 
@@ -244,7 +248,10 @@ def test_an_unknown_alignment_is_refused(tmp_path):
 
 @pytest.fixture
 def paths(tmp_path):
-    return [(save(noise(seed, (40, 40, 40), affine_around((40, 40, 40), 5.0)), tmp_path / f"{seed}.nii"), None) for seed in range(3)]
+    return [
+        (save(noise(seed, (40, 40, 40), affine_around((40, 40, 40), 5.0)), tmp_path / f"{seed}.nii"), None)
+        for seed in range(3)
+    ]
 
 
 @pytest.fixture
@@ -330,7 +337,7 @@ def test_a_mask_is_part_of_the_fingerprint(paths):
 
 def test_a_store_of_an_image_that_is_gone_is_refused(tmp_path, paths):
     paths[0][0].unlink()
-    with pytest.raises(ImageError, match="no such image .*0.nii"):
+    with pytest.raises(ImageError, match=r"no such image .*0.nii"):
         store_volumes(tmp_path / "store", paths, SMALL)
 
 
@@ -357,7 +364,7 @@ def test_a_damaged_store_is_not_believed(tmp_path, paths, damage):
 
 
 def test_a_store_in_use_survives_when_it_is_made_again(tmp_path, paths):
-    """A memory map of a file that is truncated dies of a bus error: the old file has to stay whole for who has it open."""
+    """A memory map of a truncated file dies of a bus error: the old file has to stay whole for who has it open."""
     old = store_volumes(tmp_path / "store", paths, SMALL)
     before = np.array(old)
     store_volumes(tmp_path / "store", paths[:1], SMALL)
@@ -366,7 +373,9 @@ def test_a_store_in_use_survives_when_it_is_made_again(tmp_path, paths):
 
 def test_two_at_once_make_one_store(tmp_path, paths, counted):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(store_volumes(tmp_path / "store", paths, SMALL))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: found.append(store_volumes(tmp_path / "store", paths, SMALL))) for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -442,7 +451,7 @@ def test_a_scan_that_cannot_be_used_stops_the_store_with_its_name(tmp_path, path
 
 def test_a_place_that_is_a_file_is_refused(tmp_path, paths):
     (tmp_path / "store").write_text("")
-    with pytest.raises(StorageError, match="cannot write .*choose another place"):
+    with pytest.raises(StorageError, match=r"cannot write .*choose another place"):
         store_volumes(tmp_path / "store", paths, SMALL)
 
 

@@ -76,7 +76,11 @@ def _problem(voxels: np.ndarray, affine: np.ndarray) -> str:
     if voxels.min() == voxels.max():
         return f"is constant, every voxel is {voxels.flat[0]}"
     sides_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * sides_mm.prod() or not sides_mm.all():
+    if (
+        not np.isfinite(affine).all()
+        or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * sides_mm.prod()
+        or not sides_mm.all()
+    ):
         return "has an affine that maps no volume; its header is damaged"
     if sides_mm.min() < SIDES_MM[0] or sides_mm.max() > SIDES_MM[1]:
         sides = " x ".join(f"{side:.3g}" for side in sides_mm)

@@ -129,10 +129,17 @@ def _problems_of_rows(table: pd.DataFrame, images: bool) -> list[str]:
         problems.append(f"{_where(table, row)}: the same participant and session stand in an earlier row")
     if images:
         problems += [f"{_where(table, row)}: image is empty" for row in _rows(table["image"] == "")]
-        files = pd.Series([os.path.realpath(image) for image in table["image"]])
+        files = table["image"].map(_file)
         again = files.duplicated() & (table["image"] != "") & ~table.duplicated(keys)
         problems += [f"{_where(table, row)}: its image stands in an earlier row" for row in _rows(again)]
     return problems
+
+
+def _file(image: str) -> str:
+    try:
+        return os.path.realpath(image)
+    except ValueError:
+        return image
 
 
 def _problems_of_targets(table: pd.DataFrame, targets: Sequence[str]) -> list[str]:

@@ -1,10 +1,17 @@
-"""Which setting is best on validation."""
+"""Fit every setting of a strategy and keep the one that is best on validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from neurotransfer.statistics.metrics import SCORES, SELECTION
+from neurotransfer.cohort import Split
+from neurotransfer.errors import InputError
+from neurotransfer.statistics.metrics import SCORES, SELECTION, scores
+from neurotransfer.targets import Target
+from neurotransfer.training import Recipe
+from neurotransfer.transfer.adapt import Fitted, Source, fit_setting, predict_rows
 
 TIE_BREAK = {"binary": "brier", "categorical": "brier", "continuous": "r", "ordinal": "r"}
 
@@ -31,3 +38,55 @@ def _goodness(found: Mapping[str, float], name: str) -> float:
     if not np.isfinite(value):
         return -np.inf
     return value if SCORES[name].higher_is_better else -value
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The fit that was best on validation, its setting, and its validation scores."""
+
+    fitted: Fitted
+    setting: Mapping[str, Any]
+    validation_scores: Mapping[str, float]
+
+
+def fit_best(
+    source: Source,
+    inputs: np.ndarray,
+    target: Target,
+    labels: np.ndarray,
+    split: Split,
+    tried: Sequence[Mapping[str, Any]],
+    recipe: Recipe,
+    seed: int,
+    on_fit: Callable[[], object] | None = None,
+) -> Chosen:
+    """Fit every setting of `tried` on one split, see `fit_setting`, and keep the best one.
+
+    Raises:
+        InputError: when no setting gives a score on the validation rows.
+    """
+    best: Chosen | None = None
+    for setting in tried:
+        fitted = fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
+        predicted, probabilities = predict_rows(fitted, inputs, split.validation)
+        found = scores(target.kind, labels[split.validation], predicted, probabilities)
+        if best_of(target.kind, [best.validation_scores if best else {}, found]) == 1:
+            best = Chosen(fitted, setting, found)
+        if on_fit is not None:
+            on_fit()
+    if best is None:
+        raise InputError(
+            f"no setting of {source.strategy.name!r} gives a score on {len(split.validation)} validation images; use more "
+            "people, or a larger validation_fraction"
+        )
+    return best
+
+
+def require_classes(target: Target, labels: np.ndarray, split: Split) -> None:
+    """Refuse a split where a class is not both in train and in validation; a continuous target passes."""
+    for name in ("train", "validation"):
+        if target.kind != "continuous" and len(set(labels[getattr(split, name)])) < len(target.classes):
+            raise InputError(
+                f"target {target.name!r}: a class has too few people to be both in train and in validation; allowed: 2 "
+                "participants or more of every class, and a validation_fraction that gives each one"
+            )

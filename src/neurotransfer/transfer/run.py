@@ -1,6 +1,5 @@
 """`transfer`: from a model folder and a cohort to a model folder that predicts a target of your own."""
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,10 @@ from neurotransfer.cohort import Cohort, Grid, Split, holdout_split, store_volum
 from neurotransfer.errors import InputError
 from neurotransfer.models.folder import Card, Model, load_model, people_of, require_new, save_model
 from neurotransfer.seeding import integer_seed, stream
-from neurotransfer.statistics.metrics import scores
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Recipe
-from neurotransfer.transfer.adapt import Fitted, fit_setting, inputs_of, make_source, predict_rows, whole_network
-from neurotransfer.transfer.choice import best_of
+from neurotransfer.transfer.adapt import Source, inputs_of, make_source, whole_network
+from neurotransfer.transfer.choice import Chosen, fit_best, require_classes
 from neurotransfer.transfer.strategies import get_strategy, settings
 
 
@@ -80,22 +78,14 @@ def transfer(
     with TemporaryDirectory() as cache:
         volumes = None if source.columns else store_volumes(Path(cache), cohort.images, _grid(model), cohort.alignment)
         inputs = inputs_of(source, cohort, volumes, model)
-        rows: list[dict[str, float]] = []
-        fits: list[Fitted] = []
-        tried = settings(chosen, grid)
-        for setting in tried:
-            fit_seed = integer_seed(seed, "transfer", strategy, target)
-            fits.append(fit_setting(source, inputs, wanted, labels, split, setting, recipe or Recipe(), fit_seed))
-            predicted, probabilities = predict_rows(fits[-1], inputs, split.validation)
-            rows.append(scores(wanted.kind, labels[split.validation], predicted, probabilities))
-            if on_fit is not None:
-                on_fit()
+        best = fit_best(
+            source, inputs, wanted, labels, split, settings(chosen, grid), recipe or Recipe(),
+            integer_seed(seed, "transfer", strategy, target), on_fit,
+        )  # fmt: skip
         del volumes, inputs
-    best = best_of(wanted.kind, rows)
-    card = _card(model, cohort, fits[best], source.architecture, source.arguments, strategy, folder, seed, rows[best])
-    made = Model(whole_network(source, fits[best]), card)
+    made = Model(whole_network(source, best.fitted), _card(model, cohort, source, best, folder, seed))
     save_model(folder, made)
-    return Transferred(made, folder, tried[best], rows[best], len(model.card.overlap(cohort)))
+    return Transferred(made, folder, best.setting, best.validation_scores, len(model.card.overlap(cohort)))
 
 
 def _grid(model: Model) -> Grid:
@@ -109,44 +99,28 @@ def _split(cohort: Cohort, target: Target, labels: np.ndarray, fraction: float, 
     classes = None if target.kind == "continuous" else labels[known]
     train, validation = holdout_split(cohort.participants[known], fraction, stream(seed, "holdout", target.name), classes)
     split = Split(known[train], known[validation], np.array([], int))
-    if classes is not None:
-        for name in ("train", "validation"):
-            if len(set(labels[getattr(split, name)])) < len(target.classes):
-                raise InputError(
-                    f"target {target.name!r}: a class has too few people to be both in train and in validation; "
-                    "allowed: 2 participants or more of every class, and a validation_fraction that gives each one"
-                )
+    require_classes(target, labels, split)
     return split
 
 
-def _card(
-    model: Model,
-    cohort: Cohort,
-    fitted: Fitted,
-    architecture: str,
-    arguments: Mapping[str, Any],
-    strategy: str,
-    folder: Path,
-    seed: int,
-    found: Mapping[str, float],
-) -> Card:
+def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Path, seed: int) -> Card:
     salt, people = people_of([cohort])
-    salt = salt or secrets.token_hex(8)
     facts = {
         "seed": seed,
         "from": model.card.name,
         "from_provenance": dict(model.card.provenance),
         "cohorts": [{"name": cohort.name, "n_images": len(cohort), "n_participants": cohort.n_participants}],
-        "validation_scores": dict(found),
-        "epochs": fitted.epochs,
+        "setting": dict(best.setting),
+        "validation_scores": dict(best.validation_scores),
+        "epochs": best.fitted.epochs,
     }
     return Card(
         name=folder.name,
-        architecture=architecture,
-        arguments=dict(arguments),
-        targets=tuple(fitted.network.targets.values()),
-        grid=None if architecture == "columns" else model.card.grid,
-        strategy=strategy,
+        architecture=source.architecture,
+        arguments=dict(source.arguments),
+        targets=tuple(best.fitted.network.targets.values()),
+        grid=None if source.columns else model.card.grid,
+        strategy=source.strategy.name,
         salt=salt,
         people=people,
         provenance=provenance(**facts),

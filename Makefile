@@ -1,0 +1,36 @@
+# The entrance: make demo, make test, make lint, make fix, make test-more, make help
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-more lint fix clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
+
+# torch first and pinned: any looser request pulls gigabytes of CUDA packages
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: .venv/installed  ## simulate heads, pretrain, compare all strategies, write the page (some minutes)
+	$(BIN)/neurotransfer demo --out demo-run
+
+test: .venv/installed  ## the tests that need no GPU, no network and no data (some minutes)
+	$(BIN)/python -m pytest -q -n 2
+
+test-more: .venv/installed  ## the slow tests, those on real heads and those in a browser, as far as they can run here
+	$(BIN)/python -m pytest -q -n 2 -m 'slow or shared or browser'
+
+lint: .venv/installed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: .venv/installed  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what was made here
+	rm -rf .venv demo-run .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,317 @@
+"""Whole runs: the same table whatever the workers and interruptions, failures recorded, nothing finished lost."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from neurotransfer.benchmark import benchmark, parse_study
+from neurotransfer.benchmark import cell as cell_module
+from neurotransfer.benchmark.study import Study
+from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
+from neurotransfer.statistics.metrics import SCORES, scores
+
+
+def tables(folder):
+    fits = pd.read_parquet(folder / "results.parquet").drop(columns="seconds")
+    return fits, pd.read_parquet(folder / "predictions.parquet")
+
+
+def assert_same(first, second):
+    for one, other in zip(tables(first), tables(second), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def module_study(tiny_values):
+    return parse_study(tiny_values)
+
+
+@pytest.fixture(scope="module")
+def finished(module_study, tmp_path_factory):
+    """An uninterrupted run in this process: (folder, run)."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    return folder, benchmark(module_study, folder, command="the test")
+
+
+def test_a_row_a_fit_with_all_that_the_design_promises(finished, module_study):
+    _, run = finished
+    fits = run.results
+    assert len(fits) == run.plan.n_fits
+    promised = {"task", "n", "replicate", "strategy", "setting", "selected", "epochs", "seconds", "error"}
+    promised |= {f"{part}_{score}" for part in ("validation", "test") for score in SCORES}
+    assert promised <= set(fits.columns)
+    assert fits["error"].isna().all()
+    cells = fits.groupby(["task", "n", "replicate", "strategy"])
+    assert (cells["selected"].sum() == 1).all()
+    assert cells.ngroups == len(run.plan.cells)
+
+
+def test_only_the_chosen_setting_is_scored_on_test(finished):
+    fits = finished[1].results
+    tested = fits[[f"test_{score}" for score in SCORES]].notna().any(axis=1)
+    assert not tested[~fits["selected"]].any()
+    assert tested[fits["selected"]].all()
+
+
+def test_the_chosen_setting_is_the_best_on_validation(finished):
+    fits = finished[1].results
+    for (task, *_), cell in fits.groupby(["task", "n", "replicate", "strategy"]):
+        chosen = cell[cell["selected"]].iloc[0]
+        if task == "age":
+            assert chosen["validation_mae"] == cell["validation_mae"].min()
+        else:
+            assert chosen["validation_auc"] == cell["validation_auc"].max()
+
+
+def test_test_scores_are_those_of_the_predictions(finished):
+    fits, predictions = tables(finished[0])
+    chosen = fits[fits["selected"]].set_index(["task", "n", "replicate", "strategy"])
+    for key, rows in predictions.groupby(["task", "n", "replicate", "strategy"]):
+        kind = "continuous" if key[0] == "age" else "binary"
+        found = scores(kind, rows["observed"].to_numpy(), rows["predicted"].to_numpy())
+        for score, value in found.items():
+            np.testing.assert_equal(chosen.loc[key, f"test_{score}"], value)
+
+
+def test_every_strategy_of_a_replicate_is_tested_on_the_same_images(finished):
+    predictions = tables(finished[0])[1]
+    for _, replicate in predictions.groupby(["task", "n", "replicate"]):
+        rows = replicate.groupby("strategy")["row"].apply(tuple)
+        assert rows.nunique() == 1
+
+
+def test_the_folder_describes_itself(finished):
+    folder, run = finished
+    study = json.loads((folder / "study.json").read_text())
+    assert Study.model_validate(study["study"]) == run.plan.study
+    assert study["tasks"]["diagnosis"]["classes"] == ["control", "patient"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["command"] == "the test"
+    assert manifest["provenance"]["versions"]["neurotransfer"] == "0.1.0"
+    # the model was pretrained on these very people, which must be said
+    assert manifest["models"]["multi"]["overlap_participants"] == 40
+    assert any("multi-transferred is left out of diagnosis" in note for note in manifest["notes"])
+
+
+def test_two_workers_give_the_same_table(finished, module_study, tmp_path):
+    benchmark(module_study, tmp_path / "two", workers=2)
+    assert_same(finished[0], tmp_path / "two")
+
+
+def test_going_on_after_an_interruption_gives_the_same_table(finished, module_study, tmp_path, monkeypatch):
+    done = []
+
+    def interrupted(workspace, cell):
+        if len(done) == 9:
+            raise KeyboardInterrupt
+        done.append(cell)
+        cell_module.run_cell(workspace, cell)
+
+    monkeypatch.setattr("neurotransfer.benchmark.workers.run_cell", interrupted)
+    with pytest.raises(InterruptedRunError, match="run the same command again"):
+        benchmark(module_study, tmp_path / "run")
+    monkeypatch.undo()
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "cells").rglob("*.json")}
+    assert len(kept) == 9
+    benchmark(module_study, tmp_path / "run", resume=True)
+    assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items())
+    assert_same(finished[0], tmp_path / "run")
+
+
+def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{key}" = {toml(inner)}' for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(toml(inner) for inner in value) + "]"
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_path, how):
+    (tmp_path / "tiny.toml").write_text("\n".join(f"{key} = {toml(value)}" for key, value in tiny_study.items()))
+    command = [sys.executable, "-m", "neurotransfer", "benchmark", str(tmp_path / "tiny.toml")]
+    command += ["--out", str(tmp_path / "run"), "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cells = tmp_path / "run" / "cells"
+    waited = time.monotonic()
+    while len(list(cells.rglob("*.json"))) < 5 and process.poll() is None and time.monotonic() - waited < 90:
+        time.sleep(0.02)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    if how != signal.SIGKILL:
+        assert process.returncode == 2
+        assert "run the same command again" in errors
+        assert "Traceback" not in errors
+    again = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert again.returncode == 0, again.stderr
+    assert_same(finished[0], tmp_path / "run")
+
+
+def test_a_failing_fit_is_recorded_and_stops_nothing(module_study, tmp_path, monkeypatch):
+    real = cell_module.fit_setting
+
+    def failing(source, inputs, target, labels, split, setting, recipe, seed):
+        if source.strategy.name == "linear" and setting["penalty"] == 1.0:
+            raise RuntimeError("the planted failure")
+        if source.strategy.name == "voxels":
+            raise FloatingPointError("never finite")
+        return real(source, inputs, target, labels, split, setting, recipe, seed)
+
+    monkeypatch.setattr(cell_module, "fit_setting", failing)
+    strategies = [part for part in module_study.strategies if part.title in ("linear", "voxels", "random-frozen")]
+    study = module_study.model_copy(update={"strategies": tuple(strategies), "models": {}})
+    run = benchmark(study, tmp_path / "run")
+    failed = run.results[run.results["error"].notna()]
+    assert set(failed["error"]) == {"RuntimeError: the planted failure", "FloatingPointError: never finite"}
+    chosen = run.results[run.results["selected"]]
+    assert set(chosen["strategy"]) == {"linear", "random-frozen"}
+    assert chosen["error"].isna().all()
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["cells_failed"] == 2 * 2 * 2
+    assert manifest["fits_failed"] == len(failed) == 2 * 2 * 2 * 3
+
+
+def test_a_full_disk_stops_the_run_with_advice_and_keeps_what_is_done(module_study, tmp_path, monkeypatch):
+    real = cell_module.write_json
+    written = []
+
+    def full(path, value):
+        if len(written) == 4:
+            raise StorageError("no space left") from OSError(errno.ENOSPC, "full")
+        written.append(path)
+        real(path, value)
+
+    monkeypatch.setattr(cell_module, "write_json", full)
+    with pytest.raises(StorageError):
+        benchmark(module_study, tmp_path / "run")
+    assert len(list((tmp_path / "run" / "cells").rglob("*.json"))) == 4
+
+
+def test_another_study_is_not_mixed_in(finished, module_study):
+    other = module_study.model_copy(update={"seed": 99})
+    with pytest.raises(StudyError, match="another study: seed differs"):
+        benchmark(other, finished[0])
+
+
+def test_a_folder_that_is_no_run_is_not_touched(module_study, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty and no run of ours"):
+        benchmark(module_study, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_nothing_to_resume(module_study, tmp_path):
+    with pytest.raises(InputError, match="nothing to resume"):
+        benchmark(module_study, tmp_path / "none", resume=True)
+
+
+def test_a_dry_run_writes_nothing(module_study, tmp_path):
+    run = benchmark(module_study, tmp_path / "dry", dry_run=True)
+    assert run.results is None
+    assert len(run.plan.cells) == 2 * 2 * 6 + 2 * 2 * 7
+    assert not (tmp_path / "dry").exists()
+
+
+def test_two_processes_do_not_work_on_one_run(module_study, tmp_path):
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(InputError, match="another process is working"):
+        benchmark(module_study, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"grid": {"shape": [40, 48, 40], "voxel_size_mm": 4.0}}, ModelError, "give the study the grid of the model"),
+        ({"regional_columns": ["hippocampus"]}, InputError, "lacks regional columns"),
+        ({"regional_columns": ["site"]}, InputError, "hold text"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_run(tiny_study, tmp_path, changes, kind, said):
+    with pytest.raises(kind, match=said):
+        benchmark(parse_study(tiny_study | changes), tmp_path / "run")
+    assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_workers_and_data_are_checked(module_study, tmp_path):
+    with pytest.raises(InputError, match="workers is 1 or more"):
+        benchmark(module_study, tmp_path / "run", workers=0)
+    with pytest.raises(InputError, match="no data folder"):
+        benchmark(module_study, tmp_path / "run", data=tmp_path / "none")
+
+
+def test_a_study_pretrains_the_models_it_describes_once(tiny_study, tiny_cohort, tmp_path):
+    tiny_study["models"] = {
+        "age": {"cohort": {"path": str(tiny_cohort)}, "targets": ["age"], "training": {"epochs": 1}},
+    }
+    tiny_study["strategies"] = [{"strategy": "frozen", "model": "age", "grid": {"lr": [1e-2]}}]
+    tiny_study["protocol"]["sizes"] = [10]
+    run = benchmark(parse_study(tiny_study), tmp_path / "run")
+    assert set(run.results["strategy"]) == {"age-frozen"}
+    card = (tmp_path / "run" / "models" / "age" / "model.json").read_text()
+    benchmark(parse_study(tiny_study), tmp_path / "run")
+    assert (tmp_path / "run" / "models" / "age" / "model.json").read_text() == card
+
+
+def test_regional_columns_make_a_study_without_images(tmp_path):
+    generator = np.random.default_rng(0)
+    regions = generator.normal(size=(80, 3))
+    table = pd.DataFrame(regions, columns=["a", "b", "c"]).assign(
+        participant_id=[f"p{index}" for index in range(80)], age=50 + 10 * regions[:, 0] + generator.normal(size=80)
+    )
+    table.to_csv(tmp_path / "regions.csv", index=False)
+    study = parse_study(
+        {
+            "name": "regions",
+            "cohort": {"path": "regions.csv", "images": False},
+            "tasks": {"age": {"target": "age"}},
+            "regional_columns": ["a", "b", "c"],
+            "strategies": [{"strategy": "linear"}],
+            "protocol": {"sizes": [20, 40], "replicates": 5},
+        }
+    )
+    run = benchmark(study, tmp_path / "run", data=tmp_path)
+    chosen = run.results[run.results["selected"]]
+    assert chosen["test_r"].mean() > 0.9
+    assert len(chosen) == 10
+
+
+def test_test_people_are_never_used_to_choose(module_study, tmp_path, monkeypatch, finished):
+    """Garbage labels for the test rows change test scores only: neither a fit nor a choice."""
+    from neurotransfer.benchmark.workspace import open_workspace
+
+    workspace = open_workspace(finished[0])
+    fits = tables(finished[0])[0]
+    cells = [
+        cell for cell in finished[1].plan.cells if cell.strategy in ("multi-frozen", "linear") and cell.task == "age"
+    ]
+    for cell in cells[:4]:
+        target = workspace.targets[cell.task]
+        split = cell_module.split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate)
+        honest = workspace.cohort.labels(target)
+        poisoned = honest.copy()
+        poisoned[split.test] = -1e6
+        monkeypatch.setattr(type(workspace.cohort), "labels", lambda self, target, poisoned=poisoned: poisoned)
+        monkeypatch.setattr(cell_module, "split_of", lambda *_, split=split: split)
+        rows = pd.DataFrame(cell_module.fit_cell(workspace, cell)["fits"])
+        monkeypatch.undo()
+        same = fits[(fits["task"] == cell.task) & (fits["n"] == cell.n) & (fits["replicate"] == cell.replicate)]
+        same = same[same["strategy"] == cell.strategy].reset_index(drop=True)
+        columns = ["selected", "validation_mae", "validation_r", "epochs", "best_epoch"]
+        pd.testing.assert_frame_equal(rows[columns], same[columns], check_exact=True)

@@ -1,0 +1,116 @@
+"""Study files: what is accepted, and that everything wrong is said in one message."""
+
+import copy
+
+import pytest
+
+from neurotransfer.benchmark import parse_study, read_study
+from neurotransfer.errors import StudyError
+from neurotransfer.transfer import STRATEGIES
+from neurotransfer.workflow import shipped_study
+
+SMALLEST = {
+    "name": "small",
+    "cohort": {"path": "cohort.tsv"},
+    "tasks": {"age": {"target": "age"}},
+    "strategies": [{"strategy": "baseline"}],
+    "protocol": {"sizes": [10]},
+}
+
+
+def changed(**more):
+    return copy.deepcopy(SMALLEST) | more
+
+
+def test_the_smallest_study_has_the_protocol_of_the_talk():
+    study = parse_study(SMALLEST)
+    assert study.protocol.replicates == 100
+    assert study.protocol.test == "fifth"
+    assert not study.protocol.stratify
+    assert study.strategies[0].title == "baseline"
+
+
+@pytest.mark.parametrize("name", ["demo", "development", "depression"])
+def test_shipped_studies_are_valid_and_use_every_strategy(name):
+    study = read_study(shipped_study(name))
+    assert study.name == name
+    assert {part.strategy for part in study.strategies} == set(STRATEGIES)
+    assert study.protocol.replicates >= 10
+    assert len(study.protocol.sizes) >= 3
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"sizse": [1]}, r"unknown key in the study 'sizse'"),
+        ({"protocol": {"sizes": [10], "replicate": 3}}, r"'replicate'.*did you mean 'replicates'"),
+        ({"cohort": {"path": "a", "spase": "MNI"}}, r"unknown key in \[cohort\] 'spase'.*did you mean 'space'"),
+        ({"tasks": {"age": {"target": "age", "kind": "number"}}}, r"tasks.age.kind.*'number'"),
+        ({"tasks": {"age": {"tagret": "age"}}}, r"did you mean 'target'"),
+        ({"tasks": {}}, r"tasks"),
+        ({"strategies": []}, r"strategies"),
+        ({"strategies": [{"strategy": "finetune"}]}, r"unknown strategy 'finetune'.*did you mean 'finetuned'"),
+        ({"strategies": [{"strategy": "frozen"}]}, r"'frozen' needs model"),
+        ({"strategies": [{"strategy": "frozen", "model": "x"}]}, r"unknown model of strategy 'frozen' 'x'"),
+        ({"strategies": [{"strategy": "baseline"}] * 2}, r"two strategies are called 'baseline'"),
+        ({"strategies": [{"strategy": "linear", "grid": {"lr": [1]}}]}, r"unknown setting 'lr'"),
+        ({"strategies": [{"strategy": "baseline", "grid": {"lr": []}}]}, r"has no values"),
+        ({"protocol": {"sizes": []}}, r"sizes"),
+        ({"protocol": {"sizes": [20, 10]}}, r"sizes must be 2 or more and rise"),
+        ({"protocol": {"sizes": [1, 10]}}, r"sizes must be 2 or more and rise"),
+        ({"protocol": {"sizes": [10], "replicates": 0}}, r"replicates.*found 0"),
+        ({"training": {"epochs": 0}}, r"training.epochs.*found 0"),
+        ({"training": {"lr": -1}}, r"training.lr.*found -1"),
+        ({"models": {"m": {}}}, r"models.m: give either path"),
+        ({"models": {"m": {"cohort": {"path": "c"}}}}, r"needs targets"),
+        ({"name": "a/b"}, r"name"),
+        ({"grid": {"voxel_size_mm": 0}}, r"voxel_size_mm"),
+        ({"network": {"pooling": "mean"}}, r"pooling.*'mean'"),
+        ({"network": {"width": 0}}, r"width"),
+        ({"seed": -1}, r"seed"),
+    ],
+)
+def test_wrong_studies_say_what_was_found_and_allowed(more, said):
+    with pytest.raises(StudyError, match=said):
+        parse_study(changed(**more))
+
+
+def test_all_problems_come_in_one_message():
+    with pytest.raises(StudyError) as raised:
+        parse_study(changed(sizse=3, protocol={"sizes": [10], "replicates": 0}, training={"epoch": 3}))
+    message = str(raised.value)
+    assert message.startswith("3 problems")
+    assert all(word in message for word in ("sizse", "replicates", "epoch"))
+
+
+def test_missing_parts_are_named():
+    with pytest.raises(StudyError, match="cohort is missing"):
+        parse_study({key: value for key, value in SMALLEST.items() if key != "cohort"})
+
+
+def test_no_toml_and_no_file(tmp_path):
+    with pytest.raises(StudyError, match="there is no study file"):
+        read_study(tmp_path / "none.toml")
+    with pytest.raises(StudyError, match="there is no study file"):
+        read_study(tmp_path)
+    (tmp_path / "bad.toml").write_text("name = [")
+    with pytest.raises(StudyError, match="is no TOML"):
+        read_study(tmp_path / "bad.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StudyError, match="is no TOML"):
+        read_study(tmp_path / "bytes.toml")
+
+
+def test_a_toml_file_is_read(tmp_path):
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\ncohort = { path = "c.tsv" }\n[tasks.age]\ntarget = "age"\n[[strategies]]\nstrategy = "linear"\n'
+        "[protocol]\nsizes = [10, 20]\n"
+    )
+    study = read_study(tmp_path / "s.toml")
+    assert study.protocol.sizes == (10, 20)
+    assert study.strategies[0].strategy == "linear"
+
+
+def test_a_study_survives_its_own_values():
+    study = parse_study(SMALLEST)
+    assert parse_study(study.model_dump(mode="json")) == study

@@ -39,7 +39,9 @@ def imports_of(path: Path) -> set[str]:
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names if node.module == "neurotransfer"}
+            found |= {node.module} | {
+                f"{node.module}.{name.name}" for name in node.names if node.module == "neurotransfer"
+            }
     return found
 
 
@@ -82,7 +84,11 @@ def test_no_module_below_the_face_imports_it(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_only_fit_calls_backward(path):
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute) and node.attr == "backward"]
+    calls = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "backward"
+    ]
     assert not calls or path == SOURCE / "training" / "fit.py"
 
 

@@ -10,7 +10,7 @@ from neurotransfer.cli import app
 from neurotransfer.errors import NeurotransferError
 
 # every wrong option or argument of typer is one of these; its own name for them is private
-_WrongCall = typer.BadParameter.__bases__[0]
+_WrongCall: type[Exception] = typer.BadParameter.__bases__[0]  # type: ignore[assignment]
 
 
 def _stop(number: int, frame: object) -> NoReturn:
@@ -34,7 +34,9 @@ def main() -> None:
 
         if not is_full(error):
             raise
-        _fail(f"no space left on the device ({error.filename or 'a temporary folder'}): free some space and run it again")
+        _fail(
+            f"no space left on the device ({error.filename or 'a temporary folder'}): free some space and run it again"
+        )
 
 
 def _fail(message: str) -> NoReturn:

@@ -24,7 +24,9 @@ Workers = Annotated[int, typer.Option(help="Processes, each with one thread; the
 Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
 CohortPath = Annotated[
     Path,
-    typer.Argument(help="A table of scans (.tsv, .csv, .parquet; columns participant_id, image, targets) or a BIDS folder."),
+    typer.Argument(
+        help="A table of scans (.tsv, .csv, .parquet; columns participant_id, image, targets) or a BIDS folder."
+    ),
 ]
 Space = Annotated[str | None, typer.Option(help="BIDS space of the images to take, e.g. MNI152.")]
 Desc = Annotated[str | None, typer.Option(help="BIDS desc of the images to take.")]
@@ -96,7 +98,9 @@ def _read(path: Path, space: str | None, desc: str | None, mask: str | None, ali
 @app.command()
 def pretrain(
     cohort: CohortPath,
-    targets: Annotated[str, typer.Option(help="Columns to learn together, e.g. age,sex,bmi; missing labels are masked.")],
+    targets: Annotated[
+        str, typer.Option(help="Columns to learn together, e.g. age,sex,bmi; missing labels are masked.")
+    ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     width: Annotated[float, typer.Option(help="Multiplies the filters of SFCN; 1 has 2.95 million parameters.")] = 1.0,
     pooling: Annotated[str, typer.Option(help="'maximum' or 'average'.")] = "maximum",
@@ -128,7 +132,7 @@ def pretrain(
     names = _names(targets)
     scans = _read(cohort, space, desc, mask, alignment, names)
     with bar("epochs", epochs) as advance:
-        model = run_pretrain(scans, names, out, options, on_epoch=lambda row: advance())
+        model = run_pretrain(scans, names, out, options, on_epoch=advance)
     validation = model.card.provenance["validation"]
     shown = {key: value for key, value in validation.items() if key.endswith(("_mae", "_auc", "_r"))}
     print("validation: " + ", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
@@ -168,13 +172,14 @@ def transfer(
     if made.overlap:
         print(f"note: {made.overlap} of these participants were in the pretraining of the model", file=sys.stderr)
     print("chosen: " + (", ".join(f"{name} {value:g}" for name, value in made.setting.items()) or "nothing to choose"))
-    print("validation (optimistic: it chose the setting): " + ", ".join(f"{key} {value:.3g}" for key, value in found.items()))
+    print(
+        "validation (optimistic: it chose the setting): "
+        + ", ".join(f"{key} {value:.3g}" for key, value in found.items())
+    )
     print(f"The model lies in {made.folder}")
 
 
-def _table_of_scans(
-    model: Path, scans: Path, out: Path, embedding: bool, options: dict[str, Any]
-) -> None:
+def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, options: dict[str, Any]) -> None:
     from neurotransfer.artifacts import table_suffix, write_table
     from neurotransfer.models import load_model
     from neurotransfer.predict import embed as run_embed
@@ -227,11 +232,14 @@ def benchmark(
     study: Annotated[Path, typer.Argument(help="A study file such as studies/demo.toml.")],
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME when not given.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The folder that cohort paths are relative to; that of the study when not given.")
+        Path | None,
+        typer.Option(help="The folder that cohort paths are relative to; that of the study when not given."),
     ] = None,
     workers: Workers = CORES,
     resume: Annotated[bool, typer.Option("--resume", help="Insist that the run exists; it goes on anyway.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")
+    ] = False,
 ) -> None:
     """Learning curves of every strategy of a study; interrupt it as you like and run it again to go on."""
     from neurotransfer.benchmark import benchmark as run_benchmark
@@ -242,7 +250,9 @@ def benchmark(
     for note in run.plan.notes:
         print(f"note: {note}", file=sys.stderr)
     if run.results is None:
-        print(f"{len(run.plan.targets)} tasks, {len(run.plan.cells)} cells, {run.plan.n_fits} fits; would write {run.folder}")
+        print(
+            f"{len(run.plan.targets)} tasks, {len(run.plan.cells)} cells, {run.plan.n_fits} fits; would write {run.folder}"
+        )
         return
     failed = int(run.results["error"].notna().sum())
     if failed:
@@ -253,7 +263,9 @@ def benchmark(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    out: Annotated[Path | None, typer.Option(help="The page to write; report.html in the run folder when not given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write; report.html in the run folder when not given.")
+    ] = None,
     published: Annotated[
         list[str] | None, typer.Option(help="TASK=CURVE: lay the talk's published curve over a task; may be repeated.")
     ] = None,
@@ -269,4 +281,4 @@ def _overlays(texts: list[str]) -> dict[str, str]:
     wrong = [text for text in texts if text.count("=") != 1]
     if wrong:
         raise InputError(f"--published takes TASK=CURVE, got {', '.join(wrong)}")
-    return {task: curve for task, curve in (text.split("=") for text in texts)}
+    return dict(text.split("=") for text in texts)

@@ -15,7 +15,15 @@ from neurotransfer.models.folder import Model, check_volumes, load_model
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, as_text, infer_target
 from neurotransfer.training import Recipe, predictions
-from neurotransfer.transfer import fit_best, get_strategy, inputs_of, make_source, require_classes, settings, whole_network
+from neurotransfer.transfer import (
+    fit_best,
+    get_strategy,
+    inputs_of,
+    make_source,
+    require_classes,
+    settings,
+    whole_network,
+)
 
 
 class _Transfer(BaseEstimator):
@@ -52,9 +60,7 @@ class _Transfer(BaseEstimator):
         train, validation = holdout_split(people, self.validation_fraction, generator, classes)
         split = Split(train, validation, np.array([], int))
         require_classes(target, labels, split)
-        source = make_source(
-            strategy, model=model, grid=grid, target=target, columns=columns, seed=self.random_state
-        )
+        source = make_source(strategy, model=model, grid=grid, target=target, columns=columns, seed=self.random_state)
         material = inputs if columns else inputs_of(source, _nobody(), inputs, model)
         chosen = fit_best(
             source, material, target, labels, split, settings(strategy, self.grid), self.recipe or Recipe(),
@@ -70,15 +76,21 @@ class _Transfer(BaseEstimator):
         grid = model.card.grid if model is not None else None
         if _are_paths(X):
             if grid is None:
-                raise InputError("image paths need a model, whose grid they are laid on; give model, or an array of volumes")
+                raise InputError(
+                    "image paths need a model, whose grid they are laid on; give model, or an array of volumes"
+                )
             return np.stack([load_volume(Path(path), grid, alignment=self.alignment) for path in X]), (), grid
         values = np.asarray(X, np.float32)
         if values.ndim == 2:
             if self.strategy != "linear":
-                raise InputError(f"X with two axes holds regional volumes, for the strategy 'linear', not {self.strategy!r}")
+                raise InputError(
+                    f"X with two axes holds regional volumes, for the strategy 'linear', not {self.strategy!r}"
+                )
             return values, tuple(f"column_{index}" for index in range(values.shape[1])), None
         if values.ndim != 4:
-            raise InputError(f"X is image paths, volumes (n, x, y, z) or regional volumes (n, columns), got {values.shape}")
+            raise InputError(
+                f"X is image paths, volumes (n, x, y, z) or regional volumes (n, columns), got {values.shape}"
+            )
         if model is not None:
             check_volumes(model.card, values)
         return values, (), grid or Grid(tuple(values.shape[1:]))

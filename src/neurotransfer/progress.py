@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(description: str, total: int) -> Iterator[Callable[[], object]]:
-    """A progress bar on standard error; its value, called without arguments, advances it by one.
+def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
+    """A progress bar on standard error; its value, called with anything, advances it by one.
 
     A `total` of 0 means that it is not known. Where standard error is no terminal, one line is written at the end.
 
@@ -16,15 +16,28 @@ def bar(description: str, total: int) -> Iterator[Callable[[], object]]:
         ...     advance()
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=total or None)
         done = 0
 
-        def advance() -> None:
+        def advance(*_: object) -> None:
             nonlocal done
             done += 1
             progress.advance(task)

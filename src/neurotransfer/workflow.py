@@ -117,5 +117,3 @@ def demo(out: Path | str, *, workers: int = 1, seed: int = 0, progress: Progress
 def _simulate(folder: Path, participants: int, seed: int, name: str, progress: Progress) -> None:
     with progress(f"simulate heads for {name}", 0) as advance:
         simulate(folder, participants, shape=DEMO_SHAPE, seed=seed, prefix=name, on_scan=advance)
-
-

@@ -125,6 +125,7 @@ def _left_out(study: Study, targets: dict[str, Target], cards: dict[str, Card]) 
     for part in study.strategies:
         if get_strategy(part.strategy).head != "pretrained" or part.model is None:
             continue
+        known: dict[str, Target | None]
         if part.model in cards:
             known = {head.name: head for head in cards[part.model].targets}
         else:
@@ -132,9 +133,17 @@ def _left_out(study: Study, targets: dict[str, Target], cards: dict[str, Card]) 
         for task, target in targets.items():
             head = known.get(target.name)
             if target.name not in known:
-                yield task, part.title, f"{part.title} is left out of {task}: {part.model} was not trained on {target.name}"
+                yield (
+                    task,
+                    part.title,
+                    f"{part.title} is left out of {task}: {part.model} was not trained on {target.name}",
+                )
             elif head is not None and (head.kind, head.classes) != (target.kind, target.classes):
-                yield task, part.title, (
-                    f"{part.title} is left out of {task}: {part.model} knows {target.name} as {head.kind} "
-                    f"{'/'.join(head.classes)}, the cohort as {target.kind} {'/'.join(target.classes)}"
+                yield (
+                    task,
+                    part.title,
+                    (
+                        f"{part.title} is left out of {task}: {part.model} knows {target.name} as {head.kind} "
+                        f"{'/'.join(head.classes)}, the cohort as {target.kind} {'/'.join(target.classes)}"
+                    ),
                 )

@@ -33,14 +33,14 @@ from neurotransfer.training import Recipe
 from neurotransfer.transfer import get_strategy
 from neurotransfer.transfer.adapt import column_values
 
-Advance = Callable[[], object]
+Advance = Callable[..., object]
 Progress = Callable[[str, int], Any]
 
 
 @contextmanager
 def silent(description: str, total: int) -> Any:
     """No progress is shown."""
-    yield lambda: None
+    yield lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> 
             seed=study.seed,
         )
         with one_thread(), progress(f"pretrain {name}", part.training.epochs) as advance:
-            pretrain(cohort, part.targets, path, options, on_epoch=lambda row, advance=advance: advance())
+            pretrain(cohort, part.targets, path, options, on_epoch=advance)
 
 
 def _make_features(workspace: Workspace, plan: Plan, advance: Advance) -> None:

@@ -203,7 +203,11 @@ def _sentence(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where} is missing"
     text = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {text}, found {problem['input']!r}" if problem["type"] != "value_error" else f"{where}: {text}".lstrip(": ")
+    return (
+        f"{where}: {text}, found {problem['input']!r}"
+        if problem["type"] != "value_error"
+        else f"{where}: {text}".lstrip(": ")
+    )
 
 
 def _table(location: tuple) -> str:
@@ -217,5 +221,3 @@ def _keys_at(location: tuple) -> list[str]:
     }  # fmt: skip
     named = [part for part in location if part in parts]
     return sorted((parts[named[-1]] if named else Study).model_fields)
-
-

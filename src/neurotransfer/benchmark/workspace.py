@@ -10,7 +10,7 @@ import pandas as pd
 
 from neurotransfer.artifacts import read_json, write_atomically, write_json
 from neurotransfer.benchmark.plan import targets_of
-from neurotransfer.benchmark.study import Study, StrategyPart
+from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.models.folder import Model, load_model
 from neurotransfer.targets import Target

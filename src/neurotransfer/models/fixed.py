@@ -73,7 +73,9 @@ class SmoothedVoxels(nn.Module):
     def forward(self, volumes: Tensor) -> Tensor:
         """Smoothed voxels (n, n_features) of volumes (n, 1, x, y, z)."""
         if tuple(volumes.shape[2:]) != self.shape:
-            raise InputError(f"the voxels of a linear model are fixed: expected {self.shape}, got {tuple(volumes.shape[2:])}")
+            raise InputError(
+                f"the voxels of a linear model are fixed: expected {self.shape}, got {tuple(volumes.shape[2:])}"
+            )
         padding = len(self.kernel) // 2
         for axis in range(3):
             shape, pad = [1, 1, 1, 1, 1], [0, 0, 0]

@@ -123,7 +123,7 @@ def load_model(folder: Path | str) -> Model:
         >>> load_model("nowhere")
         Traceback (most recent call last):
         ...
-        neurotransfer.errors.ModelError: 'nowhere' is no model folder: no model.json; make one with `neurotransfer pretrain COHORT --targets age,sex --out MODEL`
+        neurotransfer.errors.ModelError: 'nowhere' is no model folder: no model.json; make one with ...
     """
     folder = Path(folder)
     if not (folder / CARD).is_file():
@@ -143,7 +143,9 @@ def load_model(folder: Path | str) -> Model:
 
 def _from_json(values: Any, folder: Path) -> Card:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise ModelError(f"{str(folder / CARD)!r} is not a model card of format {FORMAT}; update neurotransfer or the card")
+        raise ModelError(
+            f"{str(folder / CARD)!r} is not a model card of format {FORMAT}; update neurotransfer or the card"
+        )
     try:
         grid = values["grid"]
         return Card(

@@ -1,7 +1,7 @@
 """A network: one encoder, and one linear head for every target."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,22 +11,17 @@ from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.targets import Target
 
-
-class Encoder(Protocol):
-    """Inputs (n, ...) to features (n, n_features)."""
-
-    n_features: int
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Features (n, n_features)."""
-
-
 ENCODERS: dict[str, Any] = {
     "sfcn": SFCN,
     "tissue": TissueVolumes,
     "voxels": SmoothedVoxels,
     "columns": Columns,
 }
+
+
+def count_features(encoder: nn.Module) -> int:
+    """How many features an encoder gives: every encoder says so by its attribute `n_features`."""
+    return int(vars(encoder).get("n_features") or type(encoder).__dict__["n_features"])
 
 
 class Identity(nn.Module):
@@ -54,17 +49,19 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.targets = {target.name: target for target in targets}
-        heads = {name: nn.Linear(int(encoder.n_features), target.n_outputs) for name, target in self.targets.items()}
-        self.heads = nn.ModuleDict(heads)
+        n_features = count_features(encoder)
+        self.heads = nn.ModuleDict({name: nn.Linear(n_features, head.n_outputs) for name, head in self.targets.items()})
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Outputs of every head."""
         features = self.encoder(inputs)
         return {name: head(features) for name, head in self.heads.items()}
 
-    def with_targets(self, targets: Sequence[Target]) -> "Network":
-        """A network that shares this encoder and has new heads for other targets."""
-        return Network(self.encoder, targets)
+    def head(self, name: str) -> nn.Linear:
+        """The head of a target."""
+        head = self.heads[name]
+        assert isinstance(head, nn.Linear)
+        return head
 
 
 def build_encoder(architecture: str, arguments: dict[str, Any]) -> nn.Module:

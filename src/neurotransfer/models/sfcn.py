@@ -1,6 +1,5 @@
 """The Simple Fully Convolutional Network of Peng et al. (2021, Medical Image Analysis 68:101871), as an encoder."""
 
-import torch
 from torch import Tensor, nn
 
 from neurotransfer.errors import InputError, unknown

@@ -17,9 +17,7 @@ from neurotransfer.transfer.adapt import column_values
 KEYS = ("participant_id", "session_id", "image")
 
 
-def predict(
-    model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], object] | None = None
-) -> pd.DataFrame:
+def predict(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], object] | None = None) -> pd.DataFrame:
     """Predictions of every target of a model for every row of a cohort.
 
     Returns:
@@ -103,5 +101,4 @@ def _of_files(scans: list[Path], name: str, options: dict[str, object]) -> Cohor
         rows = [{"participant_id": file.name.split(".")[0], "image": str(file.resolve())} for file in scans]
         pd.DataFrame(rows).to_csv(table, sep="\t", index=False)
         kept = {key: value for key, value in options.items() if key in ("alignment", "on_scan")}
-        cohort = read_cohort(table, name=name, **kept)  # type: ignore[arg-type]
-    return cohort
+        return read_cohort(table, name=name, **kept)  # type: ignore[arg-type]

@@ -77,14 +77,13 @@ def pretrain(
 
     with TemporaryDirectory() as cache:
         volumes = store_volumes(Path(cache), cohort.images, options.grid, cohort.alignment)
-        examples = [
+        learn, check = (
             Examples(volumes, part, {name: values[part] for name, values in labels.items()})
             for part in (train, validation)
-        ]
-        history = fit(
-            network, *examples, options.recipe, seed=integer_seed(options.seed, "pretrain", "fit"), on_epoch=record
         )
-        del volumes, examples
+        fit_seed = integer_seed(options.seed, "pretrain", "fit")
+        history = fit(network, learn, check, options.recipe, seed=fit_seed, on_epoch=record)
+        del volumes, learn, check
     best = rows[history.best_epoch - 1]
     model = Model(network, _card(cohort, wanted, options, folder, best, len(train), len(validation)))
     write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
@@ -96,7 +95,9 @@ def _split(cohort: Cohort, labels: Mapping[str, np.ndarray], options: Pretrainin
     train, validation = holdout_split(
         cohort.participants, options.validation_fraction, stream(options.seed, "pretrain", "holdout")
     )
-    empty = [name for name, values in labels.items() if np.isnan(values[train]).all() or np.isnan(values[validation]).all()]
+    empty = [
+        name for name, values in labels.items() if np.isnan(values[train]).all() or np.isnan(values[validation]).all()
+    ]
     if empty:
         raise InputError(
             f"no label of {', '.join(empty)} in the training or in the validation part; leave the target out, or use a "
@@ -108,7 +109,7 @@ def _split(cohort: Cohort, labels: Mapping[str, np.ndarray], options: Pretrainin
 def _validation_scores(
     network: Network, labels: Mapping[str, np.ndarray], rows: np.ndarray, found: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    row = {}
+    row: dict[str, float] = {}
     for name, target in network.targets.items():
         known = ~np.isnan(labels[name][rows])
         predicted, probabilities = target.decode(found[name][known])

@@ -109,7 +109,7 @@ def fit(
     parts = network.heads if trained == "head" else network
     network.requires_grad_(trained == "everything").heads.requires_grad_(True)
     if train.inputs.ndim == 4:
-        network.to(memory_format=torch.channels_last_3d)
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(parts.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     count = len(batches(len(train), recipe.batch_size, stream(seed, "batches")))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * count)
@@ -125,7 +125,11 @@ def fit(
             if trained == "everything":
                 settle_batch_norm(network, train, recipe.batch_size)
             found = outputs(network, validation.inputs, validation.rows)
-            row = {"epoch": epoch, "train_loss": float(np.mean(losses)), **_validation_losses(network, validation, found)}
+            row = {
+                "epoch": epoch,
+                "train_loss": float(np.mean(losses)),
+                **_validation_losses(network, validation, found),
+            }
             history.table.append(row)
             if row["validation_loss"] < history.best_loss:
                 history.best_epoch, history.best_loss = epoch, row["validation_loss"]
@@ -135,7 +139,9 @@ def fit(
             if epoch - history.best_epoch >= recipe.patience:
                 break
     if best is None:
-        raise FloatingPointError(f"the loss was never finite in {history.epochs} epochs at lr {recipe.lr:g}; use a smaller lr")
+        raise FloatingPointError(
+            f"the loss was never finite in {history.epochs} epochs at lr {recipe.lr:g}; use a smaller lr"
+        )
     network.load_state_dict(best)
     network.eval()
     history.seconds = time.perf_counter() - started
@@ -206,7 +212,7 @@ def _step(
 
 def _hold_batch_norm(network: Network) -> list[nn.Module]:
     # one image has no spread between images: its batch is normalised by the running statistics
-    held = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.training]
+    held: list[nn.Module] = [norm for norm in network.modules() if isinstance(norm, _BatchNorm) and norm.training]
     for module in held:
         module.eval()
     return held

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurotransfer.models.network import Network
+from neurotransfer.models.network import Network, count_features
 
 
 def as_batch(inputs: np.ndarray, rows: np.ndarray) -> torch.Tensor:
@@ -49,7 +49,7 @@ def features(
     """Features (n, n_features) in float32 of rows of inputs (all of them when not given)."""
     rows = np.arange(len(inputs)) if rows is None else rows
     parts = [part.numpy() for part in run(encoder, inputs, rows, on_batch=on_batch)]
-    return np.concatenate(parts) if parts else np.zeros((0, int(encoder.n_features)), np.float32)
+    return np.concatenate(parts) if parts else np.zeros((0, count_features(encoder)), np.float32)
 
 
 def outputs(network: Network, inputs: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:

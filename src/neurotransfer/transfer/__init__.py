@@ -1,6 +1,14 @@
 """Make a predictor of your own target from a pretrained network, by one of the strategies."""
 
-from neurotransfer.transfer.adapt import Fitted, Source, fit_setting, inputs_of, make_source, predict_rows, whole_network
+from neurotransfer.transfer.adapt import (
+    Fitted,
+    Source,
+    fit_setting,
+    inputs_of,
+    make_source,
+    predict_rows,
+    whole_network,
+)
 from neurotransfer.transfer.choice import Chosen, best_of, fit_best, require_classes
 from neurotransfer.transfer.run import Transferred, transfer
 from neurotransfer.transfer.strategies import STRATEGIES, Strategy, get_strategy, settings

@@ -67,6 +67,7 @@ def make_source(
     """
     if strategy.encoder == "model":
         return _network_source(strategy, model, target, architecture, arguments or {}, seed)
+    given: dict[str, Any]
     if strategy.encoder == "linear" and columns:
         name, given = "columns", {"columns": list(columns)}
     elif grid is None:
@@ -77,7 +78,9 @@ def make_source(
         width = SMOOTHING_MM / grid.voxel_size_mm
         sigma, stride = round(width / np.sqrt(8 * np.log(2)), 4), max(1, round(width))
         name, given = "voxels", {"shape": list(grid.shape), "sigma": sigma, "stride": stride}
-    return Source(strategy, name, given, build_encoder(name, given).eval(), columns=columns if name == "columns" else ())
+    return Source(
+        strategy, name, given, build_encoder(name, given).eval(), columns=columns if name == "columns" else ()
+    )
 
 
 def _network_source(
@@ -132,7 +135,9 @@ def column_values(cohort: Cohort, columns: tuple[str, ...]) -> np.ndarray:
     try:
         return cohort.table[list(columns)].astype(float).to_numpy(np.float32)
     except KeyError as error:
-        raise InputError(f"cohort {cohort.name!r} lacks regional columns: {error}; give columns that are there") from None
+        raise InputError(
+            f"cohort {cohort.name!r} lacks regional columns: {error}; give columns that are there"
+        ) from None
     except ValueError as error:
         raise InputError(f"cohort {cohort.name!r}: regional columns hold text or missing values ({error})") from None
 
@@ -164,8 +169,10 @@ def fit_setting(
     if strategy.trained == "nothing":
         assert source.network is not None
         target = source.network.targets[target.name]
-        head = source.network.heads[target.name]
-        return Fitted(_on_features(source, target, head.weight.detach().numpy(), head.bias.detach().numpy()), 0, 0, np.nan)
+        head = source.network.head(target.name)
+        return Fitted(
+            _on_features(source, target, head.weight.detach().numpy(), head.bias.detach().numpy()), 0, 0, np.nan
+        )
     if strategy.solver == "exact":
         return _fit_exact(source, inputs, target, labels, split, setting)
     budget = {name: value for name, value in setting.items() if name != "dropout"}
@@ -178,8 +185,8 @@ def fit_setting(
 def _on_features(source: Source, target: Target, weights: np.ndarray, bias: np.ndarray) -> Network:
     network = Network(Identity(weights.shape[1]), [target])
     with torch.no_grad():
-        network.heads[target.name].weight.copy_(torch.from_numpy(np.asarray(weights, np.float32)))
-        network.heads[target.name].bias.copy_(torch.from_numpy(np.asarray(bias, np.float32)))
+        network.head(target.name).weight.copy_(torch.from_numpy(np.asarray(weights, np.float32)))
+        network.head(target.name).bias.copy_(torch.from_numpy(np.asarray(bias, np.float32)))
     return network.eval()
 
 
@@ -201,7 +208,7 @@ def _fit_head(
         network = Network(Identity(inputs.shape[1]), [target])
     train, validation = _examples(standard, target, labels, split)
     history = fit(network, train, validation, recipe, seed=seed, trained="head")
-    head = network.heads[target.name]
+    head = network.head(target.name)
     folded = fold(head.weight.detach().double().numpy(), head.bias.detach().double().numpy(), mean, scale)
     return Fitted(_on_features(source, target, *folded), history.epochs, history.best_epoch, history.best_loss)
 
@@ -232,7 +239,9 @@ def _fit_everything(
 
 
 def _examples(inputs: np.ndarray, target: Target, labels: np.ndarray, split: Split) -> tuple[Examples, Examples]:
-    train, validation = (Examples(inputs, rows, {target.name: labels[rows]}) for rows in (split.train, split.validation))
+    train, validation = (
+        Examples(inputs, rows, {target.name: labels[rows]}) for rows in (split.train, split.validation)
+    )
     return train, validation
 
 

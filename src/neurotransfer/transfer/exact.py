@@ -26,9 +26,7 @@ def standardiser(features: np.ndarray, together: bool = False) -> tuple[np.ndarr
     return mean, np.where(scale > 1e-6 * np.maximum(1.0, np.abs(mean)), scale, 1.0)
 
 
-def fold(
-    weights: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def fold(weights: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights (n_outputs, n_features) and bias (n_outputs,) for raw features, from those for standardised features."""
     folded = weights / scale
     return folded, bias - folded @ mean

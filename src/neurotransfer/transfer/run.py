@@ -97,7 +97,9 @@ def _grid(model: Model) -> Grid:
 def _split(cohort: Cohort, target: Target, labels: np.ndarray, fraction: float, seed: int) -> Split:
     known = np.flatnonzero(~np.isnan(labels))
     classes = None if target.kind == "continuous" else labels[known]
-    train, validation = holdout_split(cohort.participants[known], fraction, stream(seed, "holdout", target.name), classes)
+    train, validation = holdout_split(
+        cohort.participants[known], fraction, stream(seed, "holdout", target.name), classes
+    )
     split = Split(known[train], known[validation], np.array([], int))
     require_classes(target, labels, split)
     return split

@@ -1,0 +1,103 @@
+"""The command as a user runs it: every stage once on tiny heads, in a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from neurotransfer.models import load_model
+
+
+def run(*arguments, cwd=None):
+    command = [sys.executable, "-m", "neurotransfer", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=cwd)
+
+
+def ok(*arguments, cwd=None):
+    done = run(*arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+COMMANDS = ("demo", "simulate", "pretrain", "transfer", "predict", "embed", "benchmark", "report")
+
+
+def test_help_is_quick_names_every_command_and_needs_no_torch():
+    code = "import sys; sys.argv = ['neurotransfer', '--help']\n"
+    code += "from neurotransfer.__main__ import main\n"
+    code += "try:\n    main()\nexcept SystemExit:\n    print('torch' in sys.modules)"
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - started < 10
+    assert done.stdout.strip().endswith("False")
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    done = ok(command, "--help")
+    assert "Usage" in done.stdout
+    assert "--out" in done.stdout or "out" in done.stdout
+
+
+def test_simulate_writes_a_cohort_that_can_be_read(tmp_path):
+    done = ok("simulate", tmp_path / "heads", "--participants", 3, "--shape", "32,38,32", "--seed", 2)
+    assert str(tmp_path / "heads" / "cohort.tsv") in done.stdout
+    table = pd.read_csv(tmp_path / "heads" / "cohort.tsv", sep="\t")
+    assert table["participant_id"].nunique() == 3
+
+
+def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path):
+    model, fitted = tmp_path / "model", tmp_path / "fitted"
+    grid = ["--shape", "32,38,32", "--voxel-size", "5.0526315789473681"]
+    done = ok("pretrain", tiny_cohort, "--targets", "age,sex", "--out", model, "--width", 0.0625, "--epochs", 1, *grid)
+    assert "age_mae" in done.stdout
+    assert len(pd.read_csv(model / "training.tsv", sep="\t")) == 1
+    done = ok(
+        "transfer", model, tiny_cohort, "--target", "diagnosis", "--strategy", "frozen", "--out", fitted, "--epochs", 2
+    )
+    assert "optimistic" in done.stdout
+    assert "40 of these participants were in the pretraining" in done.stderr
+    assert load_model(fitted).card.strategy == "frozen"
+    ok("predict", fitted, tiny_cohort, "--out", tmp_path / "p.tsv")
+    table = pd.read_csv(tmp_path / "p.tsv", sep="\t")
+    assert {"diagnosis", "diagnosis_probability_patient", "diagnosis_probability_control"} <= set(table)
+    assert table["diagnosis_probability_patient"].between(0, 1).all()
+    head = next((tiny_cohort.parent / "heads").iterdir())
+    ok("predict", fitted, head, "--out", tmp_path / "one.csv")
+    assert len(pd.read_csv(tmp_path / "one.csv")) == 1
+    ok("embed", fitted, tiny_cohort, "--out", tmp_path / "e.parquet")
+    assert [column for column in pd.read_parquet(tmp_path / "e.parquet") if column.startswith("feature_")]
+
+
+def test_a_scan_is_predicted_alike_alone_and_among_others(tiny_cohort, tiny_model, tmp_path):
+    table = pd.read_csv(tiny_cohort, sep="\t")
+    head = tiny_cohort.parent / table["image"][4]
+    ok("predict", tiny_model, tiny_cohort.parent / "heads", "--out", tmp_path / "all.parquet")
+    ok("predict", tiny_model, head, "--out", tmp_path / "one.parquet")
+    every, one = pd.read_parquet(tmp_path / "all.parquet"), pd.read_parquet(tmp_path / "one.parquet")
+    same = every[every["image"] == str(head.resolve())]
+    assert same["age"].iloc[0] == pytest.approx(one["age"].iloc[0], abs=1e-3)
+
+
+def test_benchmark_and_report(tiny_cohort, tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'name = "small"\ncohort = {{ path = {json.dumps(str(tiny_cohort))} }}\n'
+        'grid = { shape = [32, 38, 32], voxel_size_mm = 5.0526315789473681 }\n[tasks.age]\ntarget = "age"\n'
+        '[[strategies]]\nstrategy = "linear"\n[[strategies]]\nstrategy = "voxels"\n'
+        "[protocol]\nsizes = [10, 15]\nreplicates = 3\n"
+    )
+    done = ok("benchmark", study, "--dry-run", cwd=tmp_path)
+    assert "12 cells, 108 fits" in done.stdout
+    assert not (tmp_path / "runs").exists()
+    done = ok("benchmark", study, "--workers", 1, cwd=tmp_path)
+    assert "108 fits lie in runs/small/results.parquet" in done.stdout
+    manifest = json.loads((tmp_path / "runs" / "small" / "manifest.json").read_text())
+    assert manifest["command"].startswith("neurotransfer benchmark")
+    page = tmp_path / "page.html"
+    ok("report", tmp_path / "runs" / "small", "--out", page, "--published", "age=november_age")
+    assert "<svg" in page.read_text()

@@ -52,7 +52,7 @@ def _three_classes(voxels: Tensor, bins: int = 128, rounds: int = 20) -> Tensor:
 class SmoothedVoxels(nn.Module):
     """Every voxel after Gaussian smoothing and thinning: what a linear model on the whole image sees.
 
-    `sigma` is the standard deviation of the kernel and `stride` the thinning, both in voxels. Volumes of the fixed
+    `sigma` is the standard deviation of the kernel (0: none) and `stride` the thinning, both in voxels. Volumes of the fixed
     `shape` (x, y, z) give (n, ceil(x / stride) * ceil(y / stride) * ceil(z / stride)).
 
     Example:
@@ -64,7 +64,7 @@ class SmoothedVoxels(nn.Module):
         super().__init__()
         self.shape, self.stride = tuple(shape), stride
         radius = max(1, round(3 * sigma))
-        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / max(sigma, 1e-3)) ** 2)
         self.kernel = kernel / kernel.sum()
         self.n_features = 1
         for side in shape:

@@ -19,7 +19,10 @@ from neurotransfer.training import Examples, Recipe, features, fit, predictions
 from neurotransfer.transfer.exact import fold, solve, standardiser
 from neurotransfer.transfer.strategies import Strategy
 
-SMOOTHING_MM = 8.0
+# full width at half maximum of what `voxels` sees, the smoothing of the grid itself included
+SMOOTHING_MM = 6.0
+# a voxel whose mean over the training images is lower lies outside the brain (volumes go from 0 to 1)
+OUTSIDE = 0.2
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ def make_source(
     elif strategy.encoder == "linear":
         name, given = "tissue", {"voxel_litres": grid.voxel_size_mm**3 / 1e6}
     else:
-        width = SMOOTHING_MM / grid.voxel_size_mm
-        sigma, stride = round(width / np.sqrt(8 * np.log(2)), 4), max(1, round(width))
+        width = np.sqrt(max(SMOOTHING_MM**2 - grid.voxel_size_mm**2, 0)) / grid.voxel_size_mm
+        sigma, stride = round(width / np.sqrt(8 * np.log(2)), 4), max(1, int(SMOOTHING_MM / 2 / grid.voxel_size_mm))
         name, given = "voxels", {"shape": list(grid.shape), "sigma": sigma, "stride": stride}
     return Source(
         strategy, name, given, build_encoder(name, given).eval(), columns=columns if name == "columns" else ()
@@ -193,10 +196,15 @@ def _on_features(source: Source, target: Target, weights: np.ndarray, bias: np.n
 def _fit_exact(
     source: Source, inputs: np.ndarray, target: Target, labels: np.ndarray, split: Split, setting: Mapping[str, Any]
 ) -> Fitted:
-    train = np.asarray(inputs[split.train], float)
-    mean, scale = standardiser(train, together=source.strategy.encoder == "voxels")
-    weights, bias = solve((train - mean) / scale, labels[split.train], target, float(setting.get("penalty", 1.0)))
-    return Fitted(_on_features(source, target, *fold(weights, bias, mean, scale)), 0, 0, np.nan)
+    train = inputs[split.train]
+    inside = train.mean(0) >= OUTSIDE if source.strategy.encoder == "voxels" else np.full(train.shape[1], True)
+    train = np.asarray(train[:, inside], float)
+    mean, scale = standardiser(train)
+    solved = solve((train - mean) / scale, labels[split.train], target, float(setting.get("penalty", 1.0)))
+    weights, bias = fold(*solved, mean, scale)
+    every = np.zeros((len(weights), inputs.shape[1]))
+    every[:, inside] = weights
+    return Fitted(_on_features(source, target, every, bias), 0, 0, np.nan)
 
 
 def _fit_head(

@@ -9,19 +9,14 @@ from sklearn.linear_model import LogisticRegression
 from neurotransfer.targets import Target
 
 
-def standardiser(features: np.ndarray, together: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale, each (n_features,), of training features (n, n_features).
-
-    The scale is each feature's standard deviation, or, `together`, the root mean variance of all of them (voxels, where
-    a scale of its own would blow up the noise at the rim of the brain); 1 where nothing varies.
+def standardiser(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale, each (n_features,), of training features (n, n_features): their standard deviation, or 1.
 
     Example:
         >>> standardiser(np.array([[0.0, 1.0], [2.0, 1.0]]))
         (array([1., 1.]), array([1., 1.]))
     """
     mean, scale = features.mean(0, dtype=float), features.std(0, dtype=float)
-    if together:
-        scale = np.full_like(scale, np.sqrt(np.mean(scale**2)))
     # a spread that is only rounding of a constant would be blown up to noise
     return mean, np.where(scale > 1e-6 * np.maximum(1.0, np.abs(mean)), scale, 1.0)
 
@@ -35,9 +30,9 @@ def fold(weights: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndar
 def solve(features: np.ndarray, labels: np.ndarray, target: Target, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights (n_outputs, n_features) and bias (n_outputs,) of the best linear head on standardised features.
 
-    Minimises sum of losses + penalty * n_features * |w|^2 (halves left out where the loss has them) with the loss of
-    the target's kind; the bias is free. Solved in the span of the training features, which is exact for an L2 penalty,
-    so that there may be many more features than people.
+    Minimises sum of losses + penalty * k * |w|^2 (halves left out where the loss has them) with the loss of the target's
+    kind and k the number of features that are not all zero; the bias is free. Solved in the span of the training
+    features, which is exact for an L2 penalty, so that there may be many more features than people.
 
     Args:
         features: standardised, (n, n_features).
@@ -45,9 +40,8 @@ def solve(features: np.ndarray, labels: np.ndarray, target: Target, penalty: flo
         target: continuous targets are solved on their standardised scale.
         penalty: relative to the number of features; 0.001 to 10 is a useful range.
     """
-    # the singular value decomposition rotates n_features down to at most n directions
-    left, values, right = np.linalg.svd(features, full_matrices=False)
-    scores, alpha = left * values, penalty * features.shape[1]
+    scores, right = _rotated(features)
+    alpha = penalty * max(1, int(features.any(axis=0).sum()))
     if target.kind == "continuous":
         standard = (labels - target.location) / target.scale
         return _ridge(scores, standard, alpha, right)
@@ -56,6 +50,17 @@ def solve(features: np.ndarray, labels: np.ndarray, target: Target, penalty: flo
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     weights, bias = _logistic(scores, labels.astype(int), alpha, right)
     return (weights, bias) if target.kind == "binary" else _all_classes(weights, bias, labels, target)
+
+
+def _rotated(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (n, k) and directions (k, n_features), k <= n, whose product is `features`: its singular value decomposition."""
+    if features.shape[1] <= features.shape[0]:
+        return features, np.eye(features.shape[1])
+    # by the small matrix of inner products, which is much quicker for many voxels and few people
+    squares, left = np.linalg.eigh(features @ features.T)
+    kept = squares > squares.max() * 1e-12
+    values = np.sqrt(squares[kept])
+    return left[:, kept] * values, (left[:, kept] / values).T @ features
 
 
 def _ridge(scores: np.ndarray, labels: np.ndarray, alpha: float, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,275 @@
+"""The loop: what moves and what must not, the best epoch, small batches, reproducibility."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from neurotransfer.errors import InputError
+from neurotransfer.models.network import Identity, Network, seeded
+from neurotransfer.models.sfcn import SFCN
+from neurotransfer.targets import Target
+from neurotransfer.training import Examples, Recipe, features, fit, predictions
+from neurotransfer.training.fit import batches, settle_batch_norm
+
+AGE = Target("age", "continuous")
+
+
+def line(n=60, seed=0):
+    """Features with a linear relation to a label."""
+    generator = np.random.default_rng(seed)
+    inputs = generator.normal(size=(n, 5)).astype(np.float32)
+    return inputs, (inputs @ np.array([1.0, -2, 0, 0.5, 0]) + 0.1 * generator.normal(size=n))
+
+
+def examples(inputs, labels, rows):
+    return Examples(inputs, np.asarray(rows), {"age": labels[rows]})
+
+
+def heads(inputs, seed=0):
+    with seeded(seed):
+        return Network(Identity(inputs.shape[1]), [AGE])
+
+
+def volumes(n=6, seed=0):
+    generator = np.random.default_rng(seed)
+    labels = np.linspace(-1, 1, n)
+    noise = generator.uniform(0, 1, (n, 32, 32, 32))
+    return (noise * (0.5 + 0.4 * labels[:, None, None, None])).astype(np.float32), labels
+
+
+def network(seed=0):
+    with seeded(seed):
+        return Network(SFCN(width=0.0625), [AGE])
+
+
+def state(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_linear_relation_is_learnt():
+    inputs, labels = line()
+    net = heads(inputs)
+    history = fit(net, examples(inputs, labels, range(40)), examples(inputs, labels, range(40, 60)),
+                  Recipe(epochs=80, lr=0.05, patience=80), seed=0)  # fmt: skip
+    predicted = predictions(net, inputs, np.arange(40, 60))["age"][0]
+    assert np.corrcoef(predicted, labels[40:])[0, 1] > 0.99
+    assert history.best_loss < 0.05
+    assert not net.training
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch():
+    inputs, labels = line()
+    net, check = heads(inputs), examples(inputs, labels, range(40, 60))
+    history = fit(net, examples(inputs, labels, range(40)), check, Recipe(epochs=12, lr=0.5, patience=12), seed=1)
+    losses = [row["validation_loss"] for row in history.table]
+    assert history.best_loss == min(losses)
+    assert history.best_epoch == int(np.argmin(losses)) + 1
+    predicted = predictions(net, inputs, check.rows)["age"][0]
+    assert np.mean((predicted - labels[40:]) ** 2) == pytest.approx(history.best_loss, rel=1e-5)
+
+
+def test_patience_ends_the_training():
+    inputs, labels = line()
+    generator = np.random.default_rng(3)
+    noise = generator.normal(size=len(labels))
+    history = fit(heads(inputs), examples(inputs, noise, range(40)), examples(inputs, -noise, range(40, 60)),
+                  Recipe(epochs=200, lr=0.1, patience=4), seed=0)  # fmt: skip
+    assert history.epochs < 200
+    assert history.epochs - history.best_epoch == 4
+
+
+def test_a_frozen_encoder_does_not_move_nor_do_its_batch_norm_statistics():
+    inputs, labels = volumes()
+    net = network()
+    before = state(net.encoder)
+    head = state(net.heads)
+    fit(
+        net,
+        examples(inputs, labels, range(4)),
+        examples(inputs, labels, [4, 5]),
+        Recipe(epochs=2),
+        seed=0,
+        trained="head",
+    )
+    assert same(before, state(net.encoder))
+    assert not same(head, state(net.heads))
+
+
+def test_training_everything_moves_weights_and_statistics():
+    inputs, labels = volumes()
+    net = network()
+    before = state(net.encoder)
+    fit(net, examples(inputs, labels, range(4)), examples(inputs, labels, [4, 5]), Recipe(epochs=2), seed=0)
+    after = state(net.encoder)
+    assert not torch.equal(before["blocks.0.0.weight"], after["blocks.0.0.weight"])
+    assert not torch.equal(before["blocks.0.1.running_mean"], after["blocks.0.1.running_mean"])
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 8), (2, 8), (3, 2), (5, 4), (9, 8), (4, 1)])
+def test_short_and_single_batches_do_not_crash(n, batch_size):
+    inputs, labels = volumes(n + 2)
+    net = network()
+    history = fit(net, examples(inputs, labels, range(n)), examples(inputs, labels, [n, n + 1]),
+                  Recipe(epochs=2, batch_size=batch_size), seed=0)  # fmt: skip
+    assert np.isfinite(history.best_loss)
+    assert all(torch.isfinite(value.float()).all() for value in net.state_dict().values())
+
+
+def test_predictions_do_not_depend_on_batch_mates():
+    inputs, labels = volumes()
+    net = network()
+    fit(net, examples(inputs, labels, range(4)), examples(inputs, labels, [4, 5]), Recipe(epochs=1), seed=0)
+    together = predictions(net, inputs, np.arange(6))["age"][0]
+    alone = np.concatenate([predictions(net, inputs, np.array([row]))["age"][0] for row in range(6)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_validation_people_do_not_reach_weights_or_statistics():
+    """Only the choice of the epoch may depend on them: with one epoch, nothing does."""
+    inputs, labels = volumes(8)
+    nets = [network(), network()]
+    for net, rows in zip(nets, ([4, 5], [6, 7]), strict=True):
+        fit(net, examples(inputs, labels, range(4)), examples(inputs, labels, rows), Recipe(epochs=1), seed=0)
+    assert same(state(nets[0]), state(nets[1]))
+
+
+@given(n=st.integers(1, 200), batch_size=st.integers(1, 50), seed=st.integers(0, 5))
+def test_batches_are_a_partition_without_lonely_examples(n, batch_size, seed):
+    parts = batches(n, batch_size, np.random.default_rng(seed))
+    assert sorted(np.concatenate(parts)) == list(range(n))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    if n >= 2 and batch_size >= 2:
+        assert min(sizes) >= 2
+    assert max(sizes) <= max(batch_size, 3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not():
+    inputs, labels = volumes()
+    nets = [network() for _ in range(3)]
+    torch.manual_seed(7)
+    for net, seed in zip(nets, (0, 0, 1), strict=True):
+        torch.rand(3)
+        fit(
+            net,
+            examples(inputs, labels, range(4)),
+            examples(inputs, labels, [4, 5]),
+            Recipe(epochs=2, batch_size=2),
+            seed=seed,
+        )
+    assert same(state(nets[0]), state(nets[1]))
+    assert not same(state(nets[0]), state(nets[2]))
+
+
+def test_the_caller_s_random_state_is_left_alone():
+    inputs, labels = line()
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit(
+        heads(inputs),
+        examples(inputs, labels, range(40)),
+        examples(inputs, labels, range(40, 60)),
+        Recipe(epochs=2),
+        seed=0,
+    )
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_inputs_are_not_changed():
+    inputs, labels = volumes()
+    kept = inputs.copy(), labels.copy()
+    fit(network(), examples(inputs, labels, range(4)), examples(inputs, labels, [4, 5]), Recipe(epochs=1), seed=0)
+    np.testing.assert_array_equal(inputs, kept[0])
+    np.testing.assert_array_equal(labels, kept[1])
+
+
+def test_a_loss_that_is_never_finite_is_an_error():
+    inputs, labels = line()
+    broken = np.full_like(inputs, np.nan)
+    with pytest.raises(FloatingPointError, match="smaller lr"):
+        fit(
+            heads(inputs),
+            examples(broken, labels, range(40)),
+            examples(broken, labels, range(40, 60)),
+            Recipe(epochs=2),
+            seed=0,
+        )
+
+
+def test_a_batch_without_a_label_is_passed_over():
+    inputs, labels = line()
+    unknown = np.full_like(labels, np.nan)
+    unknown[:3] = labels[:3]
+    net = heads(inputs)
+    fit(
+        net,
+        examples(inputs, unknown, range(40)),
+        examples(inputs, labels, range(40, 60)),
+        Recipe(epochs=2, batch_size=2),
+        seed=0,
+    )
+    assert all(torch.isfinite(value).all() for value in net.state_dict().values())
+
+
+def test_golden_losses():
+    inputs, labels = line(24)
+    history = fit(heads(inputs), examples(inputs, labels, range(16)), examples(inputs, labels, range(16, 24)),
+                  Recipe(epochs=4, lr=0.1, batch_size=4), seed=0)  # fmt: skip
+    np.testing.assert_allclose([row["validation_loss"] for row in history.table], GOLDEN, rtol=1e-4)
+
+
+GOLDEN = [3.632437, 2.871021, 2.465090, 2.406237]
+
+
+def test_settled_statistics_are_means_over_the_batches_of_the_training_images():
+    inputs, labels = volumes(8)
+    net = network()
+    settle_batch_norm(net, examples(inputs, labels, range(8)), batch_size=8)
+    first = net.encoder.blocks[0]
+    maps = first[0](torch.from_numpy(inputs)[:, None])
+    torch.testing.assert_close(first[1].running_mean, maps.mean((0, 2, 3, 4)), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(first[1].running_var, maps.var((0, 2, 3, 4)), rtol=1e-3, atol=1e-5)
+    assert all(module.momentum == 0.1 for module in net.modules() if isinstance(module, nn.BatchNorm3d))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({"epochs": 0}, "epochs = 0"), ({"lr": -1.0}, "lr"), ({"lr": float("nan")}, "lr"), ({"batch_size": 0}, "batch_size"),
+     ({"patience": 0}, "patience"), ({"weight_decay": float("inf")}, "weight_decay")],
+)  # fmt: skip
+def test_recipes_that_cannot_be(values, said):
+    with pytest.raises(InputError, match=said):
+        Recipe(**values)
+
+
+def test_nothing_to_learn_from_and_unknown_parts():
+    inputs, labels = line()
+    some, none = examples(inputs, labels, range(4)), examples(inputs, labels, np.array([], int))
+    with pytest.raises(InputError, match="needs examples"):
+        fit(heads(inputs), none, some, Recipe(), seed=0)
+    with pytest.raises(InputError, match="needs examples"):
+        fit(heads(inputs), some, none, Recipe(), seed=0)
+    with pytest.raises(InputError, match="allowed: head, everything"):
+        fit(heads(inputs), some, some, Recipe(), seed=0, trained="all")
+
+
+def test_features_are_those_of_the_encoder_in_evaluation_mode():
+    inputs, _ = volumes()
+    net = network()
+    net.train()
+    found = features(net.encoder, inputs, np.array([5, 0]))
+    assert net.training
+    reference = copy.deepcopy(net.encoder).eval()
+    with torch.no_grad():
+        expected = reference(torch.from_numpy(inputs[[5, 0]])[:, None])
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    assert features(net.encoder, inputs, np.array([], int)).shape == (0, net.encoder.n_features)

@@ -1,0 +1,243 @@
+"""Laws of every strategy: what starts where, what moves, what must not be looked at."""
+
+import numpy as np
+import pytest
+import torch
+
+from neurotransfer.cohort import Cohort, Grid, Split
+from neurotransfer.errors import InputError, ModelError
+from neurotransfer.models.folder import Card, Model
+from neurotransfer.models.network import Network, seeded
+from neurotransfer.models.sfcn import SFCN
+from neurotransfer.targets import Target
+from neurotransfer.training import Recipe, predictions
+from neurotransfer.transfer import (
+    STRATEGIES,
+    best_of,
+    fit_best,
+    fit_setting,
+    get_strategy,
+    inputs_of,
+    make_source,
+    predict_rows,
+    settings,
+    whole_network,
+)
+from neurotransfer.transfer.strategies import allowed_settings
+
+GRID = Grid((32, 32, 32), 5.0)
+AGE = Target("age", "continuous", location=50.0, scale=12.0)
+SPLIT = Split(np.array([0, 1, 2, 3, 3, 5]), np.array([6, 7, 8]), np.array([9, 10, 11]))
+RECIPE = Recipe(epochs=2, batch_size=4)
+NAMES = tuple(STRATEGIES)
+
+
+@pytest.fixture(scope="module")
+def volumes():
+    generator = np.random.default_rng(0)
+    age = np.linspace(20, 80, 12)
+    heads = generator.uniform(0.3, 0.6, (12, 32, 32, 32)) + (age[:, None, None, None] - 50) / 200
+    heads[:, :6] = 0
+    return np.clip(heads, 0, 1).astype(np.float32), age
+
+
+@pytest.fixture
+def model():
+    with seeded(0):
+        network = Network(SFCN(width=0.0625), [AGE, Target("sex", "binary", classes=("F", "M"))])
+    card = Card("tiny", "sfcn", {"width": 0.0625}, (AGE,), GRID)
+    return Model(network.eval(), card)
+
+
+def source_of(name, model, target=AGE, seed=0):
+    return make_source(get_strategy(name), model=model, grid=GRID, target=target, seed=seed)
+
+
+def fitted_on(name, model, volumes, labels, target=AGE, setting=None, seed=0):
+    source = source_of(name, model, target)
+    inputs = inputs_of(source, Cohort("none", None), volumes, model)
+    setting = settings(get_strategy(name))[0] if setting is None else setting
+    return source, inputs, fit_setting(source, inputs, target, labels, SPLIT, setting, RECIPE, seed)
+
+
+def copied(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_table_says_what_the_design_says():
+    answers = {name: (row.weights, row.head, row.trained) for name, row in STRATEGIES.items()}
+    assert answers == {
+        "transferred": ("pretrained", "pretrained", "nothing"),
+        "frozen": ("pretrained", "new", "head"),
+        "finetuned": ("pretrained", "new", "everything"),
+        "baseline": ("random", "new", "everything"),
+        "random-frozen": ("random", "new", "head"),
+        "linear": ("none", "new", "head"),
+        "voxels": ("none", "new", "head"),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nine_settings_unless_there_is_nothing_to_set(name):
+    tried = settings(get_strategy(name))
+    assert len(tried) == (1 if name == "transferred" else 9)
+    assert len({tuple(sorted(setting.items())) for setting in tried}) == len(tried)
+    assert all(set(setting) <= set(allowed_settings(get_strategy(name))) for setting in tried)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_that_mean_nothing_are_refused(name):
+    with pytest.raises(InputError, match="unknown setting 'depth'"):
+        settings(get_strategy(name), {"depth": [1]})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_given_model_never_changes(name, model, volumes):
+    before, modes = copied(model.network), [module.training for module in model.network.modules()]
+    fitted_on(name, model, *volumes)
+    assert same(before, copied(model.network))
+    assert modes == [module.training for module in model.network.modules()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_network_predicts_from_volumes_what_the_fit_predicts(name, model, volumes):
+    heads, labels = volumes
+    source, inputs, fitted = fitted_on(name, model, heads, labels)
+    network = whole_network(source, fitted)
+    whole = predictions(network, heads, SPLIT.test)["age"][0]
+    np.testing.assert_allclose(whole, predict_rows(fitted, inputs, SPLIT.test)[0], rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_test_rows_are_never_looked_at(name, model, volumes):
+    heads, labels = volumes
+    poisoned_heads, poisoned_labels = heads.copy(), labels.copy()
+    poisoned_heads[SPLIT.test], poisoned_labels[SPLIT.test] = 0.77, -1e9
+    honest = whole_network(*fitted_on(name, model, heads, labels)[::2])
+    poisoned = whole_network(*fitted_on(name, model, poisoned_heads, poisoned_labels)[::2])
+    assert same(copied(honest), copied(poisoned))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_predictor(name, model, volumes):
+    first, second = (fitted_on(name, model, *volumes, seed=4)[2] for _ in range(2))
+    assert same(copied(first.network), copied(second.network))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_label_outside_the_split_does_not_matter(name, model, volumes):
+    heads, labels = volumes
+    labels = labels.copy()
+    labels[4] = np.nan
+    fitted = fitted_on(name, model, heads, labels)[2]
+    assert all(torch.isfinite(value.float()).all() for value in fitted.network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "transferred"])
+@pytest.mark.parametrize(
+    ("target", "labels"),
+    [
+        (Target("ill", "binary", classes=("no", "yes")), [0, 1] * 6),
+        (Target("group", "categorical", classes=("a", "b", "c")), [0, 1, 2] * 4),
+        (Target("stage", "ordinal", classes=("1", "2", "3")), [0, 1, 2] * 4),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_every_kind_of_target(name, target, labels, model, volumes):
+    _, inputs, fitted = fitted_on(name, model, volumes[0], np.array(labels, float), target)
+    predicted, probabilities = predict_rows(fitted, inputs, SPLIT.test)
+    assert predicted.shape == (3,)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+
+
+def test_transferred_is_the_model_itself(model, volumes):
+    heads, labels = volumes
+    _, inputs, fitted = fitted_on("transferred", model, heads, labels)
+    expected = predictions(model.network, heads, SPLIT.test)["age"][0]
+    np.testing.assert_allclose(predict_rows(fitted, inputs, SPLIT.test)[0], expected, rtol=1e-4)
+    assert fitted.epochs == 0
+
+
+def test_finetuned_starts_from_the_model_and_baseline_does_not(model, volumes):
+    still = {"lr": 0.0, "dropout": 0.0}
+    finetuned = fitted_on("finetuned", model, *volumes, setting=still)[2]
+    baseline = fitted_on("baseline", model, *volumes, setting=still)[2]
+    first = "blocks.0.0.weight"
+    given = model.network.encoder.state_dict()[first]
+    assert torch.equal(finetuned.network.encoder.state_dict()[first], given)
+    assert not torch.equal(baseline.network.encoder.state_dict()[first], given)
+
+
+def test_finetuning_moves_the_encoder_and_leaves_the_model_s(model, volumes):
+    finetuned = fitted_on("finetuned", model, *volumes, setting={"lr": 1e-2, "dropout": 0.0})[2]
+    first = "blocks.0.0.weight"
+    assert not torch.equal(finetuned.network.encoder.state_dict()[first], model.network.encoder.state_dict()[first])
+
+
+def test_baseline_and_random_frozen_know_nothing_of_the_model_s_weights(volumes, model):
+    with seeded(9):
+        other = Model(Network(SFCN(width=0.0625), [AGE]).eval(), model.card)
+    for name in ("baseline", "random-frozen"):
+        one, two = (whole_network(*fitted_on(name, given, *volumes)[::2]) for given in (model, other))
+        assert same(copied(one), copied(two))
+
+
+def test_dropout_is_set_and_is_off_when_predicting(model, volumes):
+    _, inputs, fitted = fitted_on("finetuned", model, *volumes, setting={"lr": 1e-3, "dropout": 0.5})
+    assert fitted.network.encoder.dropout.p == 0.5
+    assert model.network.encoder.dropout.p == 0.0
+    first, second = (predict_rows(fitted, inputs, SPLIT.test)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_what_cannot_start_is_refused(model):
+    for name in ("transferred", "frozen", "finetuned"):
+        with pytest.raises(InputError, match="needs a pretrained model"):
+            make_source(get_strategy(name), model=None, grid=GRID, target=AGE)
+    with pytest.raises(ModelError, match="it predicts age"):
+        source_of("transferred", model, Target("bmi", "continuous"))
+    wrong = Target("age", "binary", classes=("old", "young"))
+    with pytest.raises(ModelError, match="recode the cohort"):
+        source_of("transferred", model, wrong)
+    with pytest.raises(InputError, match="needs images"):
+        make_source(get_strategy("voxels"), model=None, grid=None, target=AGE)
+    with pytest.raises(InputError, match="did you mean 'frozen'"):
+        get_strategy("frozn")
+
+
+def test_volumes_that_do_not_fit_the_model_are_refused(model):
+    source = source_of("frozen", model)
+    with pytest.raises(ModelError, match="takes volumes of shape"):
+        inputs_of(source, Cohort("none", None), np.zeros((2, 40, 40, 40), np.float32), model)
+    with pytest.raises(ModelError, match="values from 0 to 1"):
+        inputs_of(source, Cohort("none", None), np.full((2, 32, 32, 32), 200, np.float32), model)
+    with pytest.raises(InputError, match="needs images"):
+        inputs_of(source, Cohort("none", None), None, model)
+
+
+def test_the_best_setting_on_validation_is_kept(model, volumes):
+    heads, labels = volumes
+    source = source_of("voxels", model)
+    inputs = inputs_of(source, Cohort("none", None), heads, model)
+    tried = settings(get_strategy("voxels"))
+    chosen = fit_best(source, inputs, AGE, labels, SPLIT, tried, RECIPE, 0)
+    errors = []
+    for setting in tried:
+        fitted = fit_setting(source, inputs, AGE, labels, SPLIT, setting, RECIPE, 0)
+        errors.append(np.abs(predict_rows(fitted, inputs, SPLIT.validation)[0] - labels[SPLIT.validation]).mean())
+    assert chosen.setting == tried[int(np.argmin(errors))]
+    assert chosen.validation_scores["mae"] == pytest.approx(min(errors))
+
+
+def test_ties_and_missing_scores_of_a_choice():
+    assert best_of("binary", [{"auc": 0.5, "brier": 0.1}, {"auc": 0.7, "brier": 0.3}]) == 1
+    assert best_of("binary", [{"auc": 0.7, "brier": 0.3}, {"auc": 0.7, "brier": 0.3}]) == 0
+    assert best_of("continuous", [{"mae": 2.0, "r": 0.5}, {"mae": 1.0, "r": 0.1}]) == 1
+    assert best_of("continuous", [{"mae": 2.0, "r": 0.1}, {"mae": 2.0, "r": 0.5}]) == 1
+    assert best_of("continuous", [{"mae": np.nan}, {"mae": 3.0, "r": np.nan}]) == 1
+    assert best_of("continuous", [{"mae": np.nan}]) == -1
+    assert best_of("binary", []) == -1

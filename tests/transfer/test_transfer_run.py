@@ -1,0 +1,104 @@
+"""`transfer` end to end: every strategy from a model folder and a cohort to a model folder that predicts."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neurotransfer.cohort import read_cohort
+from neurotransfer.errors import InputError, ModelError
+from neurotransfer.models import load_model
+from neurotransfer.predict import predict
+from neurotransfer.training import Recipe
+from neurotransfer.transfer import STRATEGIES, get_strategy, settings, transfer
+from neurotransfer.transfer import run as run_module
+
+
+@pytest.fixture(scope="module")
+def cohort(tiny_cohort):
+    return read_cohort(tiny_cohort)
+
+
+def small_grid(name):
+    return {key: values[:1] for key, values in get_strategy(name).grid.items()}
+
+
+@pytest.mark.parametrize("name", tuple(STRATEGIES))
+def test_every_strategy_gives_a_model_that_predicts(name, cohort, tiny_model, tmp_path):
+    made = transfer(tiny_model, cohort, "age", name, tmp_path / "m", grid=small_grid(name), recipe=Recipe(epochs=1))
+    card = load_model(tmp_path / "m").card
+    assert card.strategy == name
+    assert card.provenance["from"] == "tiny"
+    assert made.overlap == cohort.n_participants
+    assert made.validation_scores["mae"] > 0
+    table = predict(tmp_path / "m", cohort)
+    assert np.isfinite(table["age"]).all()
+    assert len(table) == len(cohort)
+    if name == "transferred":
+        np.testing.assert_allclose(table["age"], predict(tiny_model, cohort)["age"], rtol=1e-5)
+
+
+def test_no_name_stands_in_a_model(cohort, tiny_model, tmp_path):
+    transfer(tiny_model, cohort, "sex", "frozen", tmp_path / "m", grid=small_grid("frozen"), recipe=Recipe(epochs=1))
+    text = (tmp_path / "m" / "model.json").read_text()
+    assert not any(person in text for person in set(cohort.participants))
+    assert len(json.loads(text)["people"]) == cohort.n_participants
+
+
+def test_linear_on_regional_volumes(tiny_model, tmp_path):
+    generator = np.random.default_rng(0)
+    regions = generator.normal(size=(60, 2))
+    table = pd.DataFrame({"participant_id": [f"p{index}" for index in range(60)], "hippocampus": regions[:, 0]})
+    table["ventricles"], table["age"] = regions[:, 1], 50 + 9 * regions[:, 0]
+    table.to_csv(tmp_path / "regions.csv", index=False)
+    cohort = read_cohort(tmp_path / "regions.csv", images=False)
+    made = transfer(tiny_model, cohort, "age", "linear", tmp_path / "m", columns=["hippocampus", "ventricles"])
+    assert made.validation_scores["r"] > 0.99
+    assert len(settings(get_strategy("linear"))) == 9
+    found = predict(tmp_path / "m", cohort)["age"]
+    assert np.corrcoef(found, table["age"])[0, 1] > 0.99
+    with pytest.raises(InputError, match="lacks regional columns"):
+        transfer(tiny_model, cohort, "age", "linear", tmp_path / "n", columns=["amygdala"])
+
+
+@pytest.mark.parametrize(
+    ("target", "strategy", "kind", "said"),
+    [
+        ("agee", "frozen", InputError, "did you mean 'age'"),
+        ("bmi", "transferred", ModelError, "it predicts age, sex"),
+        ("age", "froze", InputError, "did you mean 'frozen'"),
+    ],
+)
+def test_what_cannot_be_is_refused(cohort, tiny_model, tmp_path, target, strategy, kind, said):
+    with pytest.raises(kind, match=said):
+        transfer(tiny_model, cohort, target, strategy, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_class_with_one_person_is_refused(cohort, tiny_model, tmp_path):
+    table = cohort.table.assign(ill=["yes"] + ["no"] * (len(cohort) - 1))
+    rare = type(cohort)(cohort.name, table)
+    with pytest.raises(InputError, match="too few people"):
+        transfer(tiny_model, rare, "ill", "frozen", tmp_path / "m")
+
+
+def test_an_existing_model_is_refused_before_any_fit(cohort, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "fit_best", lambda *_: pytest.fail("it was fitted"))
+    with pytest.raises(ModelError, match="lies already"):
+        transfer(tiny_model, cohort, "age", "frozen", tiny_model)
+
+
+def test_no_participant_is_in_train_and_validation(cohort, tiny_model, tmp_path, monkeypatch):
+    seen = []
+    real = run_module.fit_best
+
+    def spy(source, inputs, target, labels, split, *rest):
+        seen.append(split)
+        return real(source, inputs, target, labels, split, *rest)
+
+    monkeypatch.setattr(run_module, "fit_best", spy)
+    transfer(tiny_model, cohort, "age", "voxels", tmp_path / "m", grid={"penalty": [1.0]})
+    people = cohort.participants
+    assert not set(people[seen[0].train]) & set(people[seen[0].validation])
+    assert len(set(people[seen[0].validation])) == pytest.approx(0.2 * cohort.n_participants, abs=2)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -208,6 +209,20 @@ def test_another_study_is_not_mixed_in(finished, module_study):
     other = module_study.model_copy(update={"seed": 99})
     with pytest.raises(StudyError, match="another study: seed differs"):
         benchmark(other, finished[0])
+
+
+def test_a_cohort_that_has_changed_is_not_mixed_in(tiny_study, tmp_path):
+    table = pd.read_csv(tiny_study["cohort"]["path"], sep="\t", dtype=str, keep_default_na=False)
+    root = Path(tiny_study["cohort"]["path"]).parent
+    table["image"] = [str(root / image) for image in table["image"]]
+    table.to_csv(tmp_path / "people.csv", index=False)
+    tiny_study["cohort"]["path"] = str(tmp_path / "people.csv")
+    tiny_study["strategies"] = [{"strategy": "linear", "grid": {"penalty": [1.0]}}]
+    benchmark(parse_study(tiny_study), tmp_path / "run")
+    table.loc[3, "age"] = "33.3"
+    table.to_csv(tmp_path / "people.csv", index=False)
+    with pytest.raises(InputError, match="has changed since the run"):
+        benchmark(parse_study(tiny_study), tmp_path / "run")
 
 
 def test_a_folder_that_is_no_run_is_not_touched(module_study, tmp_path):

@@ -1,5 +1,6 @@
 """What the cells of a run share, read from the run folder by every process: cohort, volumes, models, features."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from neurotransfer.artifacts import read_json, write_atomically, write_json
 from neurotransfer.benchmark.plan import targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.errors import InputError
 from neurotransfer.models.folder import Model, load_model
 from neurotransfer.targets import Target
 from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
@@ -59,8 +61,11 @@ class Workspace:
         model = self.models.get(part.model or "")
         if not source.strategy.on_features:
             return inputs_of(source, self.cohort, self.volumes, model)
-        origin = "random" if source.strategy.weights == "random" else (part.model or "")
-        path = self.folder / "cache" / f"features-{source.architecture}-{origin}.npy"
+        path = (
+            self.folder
+            / "cache"
+            / f"features-{source.architecture}-{source.strategy.weights}-{part.model or 'own'}.npy"
+        )
         if not path.is_file():
             values = inputs_of(source, self.cohort, self.volumes, model)
             write_atomically(path, lambda temporary: np.save(temporary, values))
@@ -85,10 +90,30 @@ def grid_of(study: Study) -> Grid:
 
 
 def write_cohort(folder: Path, cohort: Cohort) -> None:
-    """Keep the cohort's table, name, alignment and notes in the run folder."""
-    write_json(folder / "cohort.json", {"name": cohort.name, "alignment": cohort.alignment, "notes": cohort.notes})
+    """Keep the cohort's table, name, alignment and notes in the run folder.
+
+    Raises:
+        InputError: when the folder holds a run on the same cohort with other rows, values or images.
+    """
+    path, found = folder / "cohort.json", fingerprint_of(cohort)
+    if path.is_file() and read_json(path).get("fingerprint", found) != found:
+        raise InputError(
+            f"cohort {cohort.name!r} has changed since the run in {str(folder)!r} began (rows, values or images); give "
+            "another --out, or restore the cohort to go on with that run"
+        )
+    facts = {"name": cohort.name, "alignment": cohort.alignment, "notes": cohort.notes, "fingerprint": found}
+    write_json(path, facts)
     table = cohort.table.assign(cohort=cohort.name)
     write_atomically(folder / COHORT, lambda path: table.to_parquet(path, index=False))
+
+
+def fingerprint_of(cohort: Cohort) -> str:
+    """What the results of a run depend on: every value of the table, and the size of every image (not where it lies)."""
+    table = cohort.table.drop(columns=["image", "mask"])
+    sizes = [
+        [Path(path).stat().st_size if path else 0 for path in cohort.table[column]] for column in ("image", "mask")
+    ]
+    return hashlib.sha256(f"{table.to_csv(index=False)}|{sizes}".encode()).hexdigest()
 
 
 def open_workspace(folder: Path) -> Workspace:

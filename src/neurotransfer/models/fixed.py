@@ -55,12 +55,17 @@ class SmoothedVoxels(nn.Module):
     `sigma` is the standard deviation of the kernel (0: none) and `stride` the thinning, both in voxels. Volumes of the fixed
     `shape` (x, y, z) give (n, ceil(x / stride) * ceil(y / stride) * ceil(z / stride)).
 
+    Raises:
+        InputError: for a sigma below 0 or not finite, a stride below 1, or volumes of another shape.
+
     Example:
         >>> SmoothedVoxels(shape=(32, 32, 32))(torch.zeros(1, 1, 32, 32, 32)).shape
         torch.Size([1, 4096])
     """
 
     def __init__(self, shape: tuple[int, int, int], sigma: float = 1.0, stride: int = 2) -> None:
+        if not 0 <= sigma < float("inf") or not stride >= 1:
+            raise InputError(f"smoothed voxels take sigma >= 0 and stride >= 1, got sigma {sigma!r} and stride {stride!r}")
         super().__init__()
         self.shape, self.stride = tuple(shape), stride
         radius = max(1, round(3 * sigma))

@@ -50,18 +50,27 @@ class Network(nn.Module):
         self.encoder = encoder
         self.targets = {target.name: target for target in targets}
         n_features = count_features(encoder)
-        self.heads = nn.ModuleDict({name: nn.Linear(n_features, head.n_outputs) for name, head in self.targets.items()})
+        self.heads = nn.ModuleDict(
+            {_key(name): nn.Linear(n_features, target.n_outputs) for name, target in self.targets.items()}
+        )
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Outputs of every head."""
         features = self.encoder(inputs)
-        return {name: head(features) for name, head in self.heads.items()}
+        return {name: self.head(name)(features) for name in self.targets}
 
     def head(self, name: str) -> nn.Linear:
         """The head of a target."""
-        head = self.heads[name]
+        head = self.heads[_key(name)]
         assert isinstance(head, nn.Linear)
         return head
+
+
+def _key(name: str) -> str:
+    """The name of a head in torch, which allows neither an empty name, nor a dot, nor the name of a method."""
+    if name and "." not in name and name[0] != "%" and not hasattr(nn.ModuleDict(), name):
+        return name
+    return "%" + name.replace("%", "%25").replace(".", "%2E")
 
 
 def build_encoder(architecture: str, arguments: dict[str, Any]) -> nn.Module:
@@ -74,7 +83,7 @@ def build_encoder(architecture: str, arguments: dict[str, Any]) -> nn.Module:
         >>> build_encoder("sfcn", {"width": 0.25}).n_features
         16
     """
-    if architecture not in ENCODERS:
+    if architecture not in list(ENCODERS):
         raise ModelError(unknown("architecture", architecture, ENCODERS))
     try:
         return ENCODERS[architecture](**arguments)

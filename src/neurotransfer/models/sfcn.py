@@ -18,7 +18,7 @@ class SFCN(nn.Module):
     features. Any input (n, 1, x, y, z) with sides of 32 voxels or more gives features (n, n_features).
 
     Raises:
-        InputError: for an unknown pooling, a width that is not positive, a dropout outside [0, 1), or a small input.
+        InputError: for an unknown pooling, a width that is not positive and finite, a dropout outside [0, 1), or a small input.
 
     Example:
         >>> SFCN(width=0.125)(torch.zeros(2, 1, 32, 40, 32)).shape
@@ -28,8 +28,8 @@ class SFCN(nn.Module):
     def __init__(self, width: float = 1.0, pooling: str = "average", dropout: float = 0.0) -> None:
         if pooling not in POOLINGS:
             raise InputError(unknown("pooling of sfcn", pooling, POOLINGS))
-        if not width > 0 or not 0 <= dropout < 1:
-            raise InputError(f"sfcn takes width > 0 and 0 <= dropout < 1, got width {width!r} and dropout {dropout!r}")
+        if not 0 < width < float("inf") or not 0 <= dropout < 1:
+            raise InputError(f"sfcn takes a finite width > 0 and 0 <= dropout < 1, got width {width!r} and dropout {dropout!r}")
         super().__init__()
         filters = [max(1, round(width * count)) for count in FILTERS]
         self.n_features = max(1, round(width * FEATURES))

@@ -118,7 +118,9 @@ def test_agreement_draws_bins_and_the_identity_line():
     rows = predictions_of(PREDICTIONS, AGE, 100, "linear")
     found = agreement(rows, axis_ends(rows))
     ax = agreement_figure(found, AGE, "linear", LOOKS["linear"]).axes[0]
-    assert len(ax.collections[0].get_offsets()) == len(found.counts) < len(rows)
+    assert sum(len(line.get_xdata()) for line in ax.lines[1:]) == len(found.counts) < len(rows)
+    widths = [line.get_markersize() for line in ax.lines[1:]]
+    assert len(set(widths)) == len(widths)
     assert list(ax.lines[0].get_xdata()) == list(ax.lines[0].get_ydata())
     assert ax.get_xlim() == ax.get_ylim()
     assert f"MAE {found.mae:.2f}, r {found.r:.2f}" in ax.get_title()

@@ -19,14 +19,20 @@ def agreement_figure(found: Agreement, task: Task, strategy: str, look: Look) ->
     drawing = figure(SIDE, SIDE)
     ax = axes(drawing)
     ax.plot(found.ends, found.ends, color=GREY, linewidth=1, zorder=1)
-    ax.scatter(
-        found.x,
-        found.y,
-        s=np.maximum(LARGEST * found.counts / found.counts.max(), SMALLEST),
-        color=look.colour,
-        alpha=0.75,
-        linewidths=0,
-    )
+    # few sizes, each drawn as one marker that is used many times: a page stays ten times smaller
+    areas = np.maximum(LARGEST * found.counts / found.counts.max(), SMALLEST)
+    widths = np.round(np.sqrt(areas) * 2) / 2
+    for width in np.unique(widths):
+        of_width = widths == width
+        ax.plot(
+            found.x[of_width],
+            found.y[of_width],
+            "o",
+            color=look.colour,
+            markersize=width,
+            alpha=0.75,
+            markeredgewidth=0,
+        )
     margin = 0.03 * (found.ends[1] - found.ends[0])
     limits = (found.ends[0] - margin, found.ends[1] + margin)
     ax.set(xlim=limits, ylim=limits, aspect="equal")

@@ -46,6 +46,16 @@ def test_no_name_stands_in_a_model(cohort, tiny_model, tmp_path):
     assert len(json.loads(text)["people"]) == cohort.n_participants
 
 
+def test_the_people_of_the_pretraining_are_remembered(cohort, tiny_model, tmp_path):
+    half = cohort.rows(np.arange(len(cohort) // 2))
+    others = type(cohort)("others", half.table)
+    for name, expected in (("frozen", cohort.n_participants), ("voxels", 0)):
+        transfer(tiny_model, others, "age", name, tmp_path / name, grid=small_grid(name), recipe=Recipe(epochs=1))
+        card = load_model(tmp_path / name).card
+        assert len(card.overlap(cohort)) == expected
+        assert len(card.overlap(others)) == others.n_participants
+
+
 def test_linear_on_regional_volumes(tiny_model, tmp_path):
     generator = np.random.default_rng(0)
     regions = generator.normal(size=(60, 2))

@@ -65,7 +65,9 @@ class SmoothedVoxels(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], sigma: float = 1.0, stride: int = 2) -> None:
         if not 0 <= sigma < float("inf") or not stride >= 1:
-            raise InputError(f"smoothed voxels take sigma >= 0 and stride >= 1, got sigma {sigma!r} and stride {stride!r}")
+            raise InputError(
+                f"smoothed voxels take sigma >= 0 and stride >= 1, got sigma {sigma!r} and stride {stride!r}"
+            )
         super().__init__()
         self.shape, self.stride = tuple(shape), stride
         radius = max(1, round(3 * sigma))

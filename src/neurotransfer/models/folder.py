@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file, save_file
 
-from neurotransfer.artifacts import read_json, storage, write_atomically, write_json
+from neurotransfer.artifacts import is_file, is_folder, read_json, storage, write_atomically, write_json
 from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.cohort.volumes import RECIPE
-from neurotransfer.errors import ModelError
+from neurotransfer.errors import InputError, ModelError
 from neurotransfer.models.network import Network, build_encoder
 from neurotransfer.targets import Target
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 FORMAT = 1
+MOST_REASON = 300
+# whatever the values of a card that someone has edited may lead to when a network is made of them
+_DAMAGED = (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+_TEXTS = ("name", "architecture", "recipe", "strategy", "salt", "licence", "citation")
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,16 @@ def hashed(salt: str, cohort: str, participant: str) -> str:
     return hashlib.sha256(f"{salt}|{cohort}|{participant}".encode()).hexdigest()[:16]
 
 
-def people_of(cohorts: Iterable[Cohort]) -> tuple[str, tuple[str, ...]]:
-    """A fresh salt, and the sorted hashes of every participant of the cohorts."""
-    salt = secrets.token_hex(8)
+def people_of(cohorts: Iterable[Cohort], salt: str = "") -> tuple[str, tuple[str, ...]]:
+    """The salt (a fresh one when it is not given), and the sorted hashes of every participant of the cohorts."""
+    salt = salt or secrets.token_hex(8)
     people = {hashed(salt, cohort.name, person) for cohort in cohorts for person in cohort.participants}
     return salt, tuple(sorted(people))
 
 
 def require_new(folder: Path) -> None:
     """Refuse to write a model where one lies already; called before a long fit."""
-    if (folder / CARD).exists():
+    if is_file(folder / CARD) or is_folder(folder / CARD):
         raise ModelError(f"a model lies already in {str(folder)!r}; give another --out, or remove that folder")
 
 
@@ -126,17 +130,22 @@ def load_model(folder: Path | str) -> Model:
         neurotransfer.errors.ModelError: 'nowhere' is no model folder: no model.json; make one with ...
     """
     folder = Path(folder)
-    if not (folder / CARD).is_file():
+    if not is_file(folder / CARD):
         raise ModelError(
             f"{str(folder)!r} is no model folder: no {CARD}; make one with "
             "`neurotransfer pretrain COHORT --targets age,sex --out MODEL`"
         )
-    card = _from_json(read_json(folder / CARD), folder)
-    network = Network(build_encoder(card.architecture, card.arguments), card.targets)
+    try:
+        card = _from_json(read_json(folder / CARD), folder)
+        network = Network(build_encoder(card.architecture, card.arguments), card.targets)
+    except ModelError:
+        raise
+    except _DAMAGED as error:
+        raise ModelError(f"{str(folder / CARD)!r} is no valid model card: {error}") from None
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:MOST_REASON]
         raise ModelError(f"the weights in {str(folder)!r} are absent, damaged or of another model ({reason})") from None
     return Model(network.eval(), card)
 
@@ -146,19 +155,35 @@ def _from_json(values: Any, folder: Path) -> Card:
         raise ModelError(
             f"{str(folder / CARD)!r} is not a model card of format {FORMAT}; update neurotransfer or the card"
         )
-    try:
-        grid = values["grid"]
-        return Card(
-            **{key: value for key, value in values.items() if key != "format"}
-            | {
-                "targets": tuple(Target.from_dict(target) for target in values["targets"]),
-                "grid": None if grid is None else Grid(tuple(grid["shape"]), grid["voxel_size_mm"]),
-                "people": tuple(values["people"]),
-                "intensity_range": tuple(values["intensity_range"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{str(folder / CARD)!r} is no valid model card: {error}") from None
+    absent = [key for key in Card.__dataclass_fields__ if key not in values]
+    if absent:
+        raise InputError(f"no {', '.join(absent)}")
+    grid = values["grid"]
+    card = Card(
+        **{key: value for key, value in values.items() if key != "format"}
+        | {
+            "targets": tuple(Target.from_dict(target) for target in values["targets"]),
+            "grid": None if grid is None else Grid(tuple(grid["shape"]), grid["voxel_size_mm"]),
+            "people": tuple(values["people"]),
+            "intensity_range": tuple(values["intensity_range"]),
+        }
+    )
+    _check_values(card)
+    return card
+
+
+def _check_values(card: Card) -> None:
+    names = [target.name for target in card.targets]
+    wrong = [key for key in _TEXTS if not isinstance(getattr(card, key), str)]
+    wrong += [key for key in ("arguments", "provenance") if not isinstance(getattr(card, key), dict)]
+    wrong += [] if len(set(names)) == len(names) and all(isinstance(name, str) for name in names) else ["targets"]
+    if not all(isinstance(person, str) for person in card.people):
+        wrong.append("people")
+    low, high = card.intensity_range
+    if not low < high:
+        wrong.append("intensity_range")
+    if wrong:
+        raise InputError(f"unusable {', '.join(wrong)}")
 
 
 def check_volumes(card: Card, volumes: np.ndarray) -> None:

@@ -18,6 +18,8 @@ ENCODERS: dict[str, Any] = {
     "columns": Columns,
 }
 
+_TAKEN = frozenset(dir(nn.ModuleDict()))
+
 
 def count_features(encoder: nn.Module) -> int:
     """How many features an encoder gives: every encoder says so by its attribute `n_features`."""
@@ -68,7 +70,7 @@ class Network(nn.Module):
 
 def _key(name: str) -> str:
     """The name of a head in torch, which allows neither an empty name, nor a dot, nor the name of a method."""
-    if name and "." not in name and name[0] != "%" and not hasattr(nn.ModuleDict(), name):
+    if name and "." not in name and name[0] != "%" and name not in _TAKEN:
         return name
     return "%" + name.replace("%", "%25").replace(".", "%2E")
 

@@ -21,6 +21,7 @@ class SFCN(nn.Module):
         InputError: for an unknown pooling, a width that is not positive and finite, a dropout outside [0, 1), or a small input.
 
     Example:
+        >>> import torch
         >>> SFCN(width=0.125)(torch.zeros(2, 1, 32, 40, 32)).shape
         torch.Size([2, 8])
     """
@@ -29,7 +30,9 @@ class SFCN(nn.Module):
         if pooling not in POOLINGS:
             raise InputError(unknown("pooling of sfcn", pooling, POOLINGS))
         if not 0 < width < float("inf") or not 0 <= dropout < 1:
-            raise InputError(f"sfcn takes a finite width > 0 and 0 <= dropout < 1, got width {width!r} and dropout {dropout!r}")
+            raise InputError(
+                f"sfcn takes a finite width > 0 and 0 <= dropout < 1, got width {width!r} and dropout {dropout!r}"
+            )
         super().__init__()
         filters = [max(1, round(width * count)) for count in FILTERS]
         self.n_features = max(1, round(width * FEATURES))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurotransfer.artifacts import provenance, write_table
+from neurotransfer.artifacts import provenance, storage, write_table
 from neurotransfer.cohort import Cohort, Grid, holdout_split, store_volumes
-from neurotransfer.errors import InputError
+from neurotransfer.errors import InputError, unknown
 from neurotransfer.models.folder import Card, Model, people_of, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed, stream
@@ -56,18 +56,20 @@ def pretrain(
         on_epoch: called with a row of the training table after every epoch (for a progress bar).
 
     Raises:
-        InputError: when a target is not in the table or unusable; ModelError when `out` holds a model.
+        InputError: when a target is not in the table or unusable, or the loss was never finite; ModelError when `out`
+            holds a model; StorageError when it cannot be written.
     """
     options, folder = options or Pretraining(), Path(out)
     require_new(folder)
+    _check_options(targets, options)
     wanted = [replace(infer_target(name, cohort.table), weight=options.weights.get(name, 1.0)) for name in targets]
-    if not wanted:
-        raise InputError("no target to pretrain on; give one or more columns, for example --targets age,sex")
     labels = {target.name: cohort.labels(target) for target in wanted}
     train, validation = _split(cohort, labels, options)
     wanted = [target.scaled_to(labels[target.name][train]) for target in wanted]
     with seeded(integer_seed(options.seed, "pretrain", "weights")):
         network = Network(build_encoder(options.architecture, dict(options.arguments)), wanted)
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
 
     def record(row: dict[str, Any], found: dict[str, np.ndarray]) -> None:
@@ -82,13 +84,31 @@ def pretrain(
             for part in (train, validation)
         )
         fit_seed = integer_seed(options.seed, "pretrain", "fit")
-        history = fit(network, learn, check, options.recipe, seed=fit_seed, on_epoch=record)
+        try:
+            history = fit(network, learn, check, options.recipe, seed=fit_seed, on_epoch=record)
+        except FloatingPointError as error:
+            raise InputError(f"cannot pretrain: {error}") from None
         del volumes, learn, check
     best = rows[history.best_epoch - 1]
     model = Model(network, _card(cohort, wanted, options, folder, best, len(train), len(validation)))
     write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
     save_model(folder, model)
     return model
+
+
+def _check_options(targets: Sequence[str], options: Pretraining) -> None:
+    if not targets:
+        raise InputError("no target to pretrain on; give one or more columns, for example --targets age,sex")
+    twice = [name for index, name in enumerate(targets) if name in targets[:index]]
+    if twice:
+        raise InputError(f"target {twice[0]!r} is given twice; give every target once")
+    for name, weight in options.weights.items():
+        if name not in targets:
+            raise InputError(unknown("target with a weight", name, targets))
+        if not 0 <= weight < float("inf"):
+            raise InputError(f"the weight of target {name!r} is 0 or more and finite, got {weight!r}")
+    if options.architecture == "columns":
+        raise InputError("a network of table columns takes no volumes; pretrain another architecture, sfcn for example")
 
 
 def _split(cohort: Cohort, labels: Mapping[str, np.ndarray], options: Pretraining) -> tuple[np.ndarray, np.ndarray]:

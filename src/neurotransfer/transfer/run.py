@@ -106,7 +106,9 @@ def _split(cohort: Cohort, target: Target, labels: np.ndarray, fraction: float, 
 
 
 def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Path, seed: int) -> Card:
-    salt, people = people_of([cohort])
+    # whoever the starting weights have seen, the new model has seen too
+    earlier = model.card.people if source.strategy.needs_model else ()
+    salt, people = people_of([cohort], model.card.salt if earlier else "")
     facts = {
         "seed": seed,
         "from": model.card.name,
@@ -124,7 +126,7 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         grid=None if source.columns else model.card.grid,
         strategy=source.strategy.name,
         salt=salt,
-        people=people,
+        people=tuple(sorted({*people, *earlier})),
         provenance=provenance(**facts),
         licence=model.card.licence,
         citation=model.card.citation,

@@ -1,0 +1,407 @@
+"""Model folders: what is saved comes back, and whatever is damaged is refused by an error of ours."""
+
+import errno
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.errors import ModelError, NeurotransferError, StorageError
+from neurotransfer.models import ENCODERS, Card, Model, Network, build_encoder, load_model, save_model
+from neurotransfer.models import folder as module
+from neurotransfer.models.folder import CARD, WEIGHTS, check_volumes, people_of
+from neurotransfer.targets import Target
+
+ARGUMENTS = {
+    "sfcn": {"width": 0.0625, "pooling": "maximum", "dropout": 0.25},
+    "tissue": {"voxel_litres": 0.001},
+    "voxels": {"shape": [32, 34, 33], "sigma": 1.0, "stride": 4},
+    "columns": {"columns": ["left", "right"]},
+}
+GRID = Grid((32, 34, 33), 5.25)
+TARGETS = (
+    Target("age", "continuous", unit="years", weight=0.5, location=51.25, scale=9.5),
+    Target("sex", "binary", classes=("F", "M")),
+    Target("site.of.scan", "categorical", column="site", classes=("x", "ü", "z")),
+    Target("severity", "ordinal", classes=("0", "1", "2")),
+)
+
+
+def made(architecture: str = "sfcn", **values) -> Model:
+    """A model whose every number, the running statistics of batch norms too, is a random one."""
+    network = Network(build_encoder(architecture, ARGUMENTS[architecture]), TARGETS).eval()
+    generator = torch.Generator().manual_seed(0)
+    for value in network.state_dict().values():
+        value.copy_(torch.rand(value.shape, generator=generator) + 1)
+    grid = None if architecture == "columns" else GRID
+    values = {"salt": "00ff", "people": ("a", "b"), "grid": grid} | values
+    return Model(network, Card("toy", architecture, ARGUMENTS[architecture], TARGETS, **values))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder with a model, not to be changed."""
+    return save_model(tmp_path_factory.mktemp("kept") / "toy", made())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a model, to be damaged."""
+    return save_model(tmp_path / "toy", made())
+
+
+def edit(folder, change) -> None:
+    values = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps(change(values)))
+
+
+def test_every_encoder_is_tested():
+    assert set(ARGUMENTS) == set(ENCODERS)
+
+
+@pytest.mark.parametrize("architecture", ARGUMENTS)
+def test_a_model_comes_back_bit_for_bit(tmp_path, architecture):
+    model = made(architecture)
+    assert save_model(tmp_path / "deep" / "toy", model) == tmp_path / "deep" / "toy"
+    loaded = load_model(str(tmp_path / "deep" / "toy"))
+    before, after = model.network.state_dict(), loaded.network.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[key], after[key]) and before[key].dtype == after[key].dtype for key in before)
+    assert not loaded.network.training
+    assert loaded.card == model.card
+    assert sorted(path.name for path in (tmp_path / "deep" / "toy").iterdir()) == [CARD, WEIGHTS]
+    inputs = torch.rand(2, 2) if architecture == "columns" else torch.rand(2, 1, *GRID.shape)
+    with torch.no_grad():
+        expected, found = model.network(inputs), loaded.network(inputs)
+    assert list(found) == [target.name for target in TARGETS]
+    assert all(torch.equal(expected[name], found[name]) for name in found)
+
+
+def test_a_card_comes_back_with_its_types(tmp_path):
+    facts = {"seed": 3, "cohorts": [{"name": "a", "n": 2}], "validation": {"loss": 0.125}}
+    model = made(
+        recipe="other",
+        skull_stripped=False,
+        intensity_range=(-1.0, 2.5),
+        strategy="finetuned",
+        provenance=facts,
+        licence="CC0",
+        citation="Müller 2020",
+    )
+    card = load_model(save_model(tmp_path / "toy", model)).card
+    assert card == model.card
+    assert isinstance(card.targets, tuple)
+    assert isinstance(card.people, tuple)
+    assert isinstance(card.intensity_range, tuple)
+    assert isinstance(card.grid, Grid)
+    assert isinstance(card.grid.shape, tuple)
+    assert card.targets[2].classes == ("x", "ü", "z")
+    assert (card.targets[0].location, card.targets[0].scale, card.targets[0].weight) == (51.25, 9.5, 0.5)
+
+
+def test_weights_in_another_memory_layout_are_saved(tmp_path):
+    model = made()
+    model.network.to(memory_format=torch.channels_last_3d)
+    after = load_model(save_model(tmp_path / "toy", model)).network.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in model.network.state_dict().items())
+
+
+def test_saving_never_overwrites_a_model(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ModelError, match="a model lies already"):
+        save_model(folder, made("tissue"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_in_the_place_of_the_card_is_refused(tmp_path):
+    (tmp_path / "toy" / CARD).mkdir(parents=True)
+    with pytest.raises(ModelError, match="a model lies already"):
+        save_model(tmp_path / "toy", made())
+    with pytest.raises(ModelError, match="no model folder"):
+        load_model(tmp_path / "toy")
+
+
+def test_saving_goes_over_what_an_interrupted_save_left(folder):
+    (folder / CARD).unlink()
+    save_model(folder, made("tissue"))
+    assert load_model(folder).card.architecture == "tissue"
+
+
+@pytest.mark.parametrize("name", ["toy", "x" * 300])
+def test_a_folder_that_is_not_there_is_refused(tmp_path, name):
+    with pytest.raises(ModelError, match="no model folder"):
+        load_model(tmp_path / name)
+
+
+def test_a_file_is_no_model_folder(kept):
+    with pytest.raises(ModelError, match="no model folder"):
+        load_model(kept / WEIGHTS)
+
+
+def delete(path):
+    path.unlink()
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def garbage(path):
+    path.write_bytes(b"\xff" * 1000)
+
+
+def lose_a_key(path):
+    state = load_file(path)
+    save_file({key: value for key, value in state.items() if key != "heads.age.bias"}, path)
+
+
+def gain_a_key(path):
+    save_file(load_file(path) | {"heads.bmi.bias": torch.zeros(1)}, path)
+
+
+def another_shape(path):
+    save_file(load_file(path) | {"heads.age.bias": torch.zeros(2)}, path)
+
+
+@pytest.mark.parametrize("damage", [delete, truncate, empty, garbage, lose_a_key, gain_a_key, another_shape])
+def test_damaged_weights_are_refused(folder, damage):
+    damage(folder / WEIGHTS)
+    with pytest.raises(ModelError, match=r"weights in .*toy.* are absent, damaged or of another model") as caught:
+        load_model(folder)
+    if damage in (lose_a_key, another_shape):
+        assert "heads.age.bias" in str(caught.value)
+
+
+def test_a_card_of_another_network_is_refused(folder):
+    edit(folder, lambda card: card | {"arguments": {"width": 0.125}})
+    with pytest.raises(ModelError, match="of another model"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, garbage])
+def test_a_card_that_is_not_json_is_refused(folder, damage):
+    damage(folder / CARD)
+    with pytest.raises(ModelError, match=r"model\.json"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("number", [None, 0, 2, "1", [], {}])
+def test_another_format_is_refused(folder, number):
+    edit(folder, lambda card: card | {"format": number})
+    with pytest.raises(ModelError, match="not a model card of format 1"):
+        load_model(folder)
+
+
+KEYS = ["format", *Card.__dataclass_fields__]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_card_that_lacks_a_key_is_refused(folder, key):
+    edit(folder, lambda card: {name: value for name, value in card.items() if name != key})
+    with pytest.raises(ModelError, match=r"model\.json"):
+        load_model(folder)
+
+
+def test_a_card_with_a_foreign_key_is_refused(folder):
+    edit(folder, lambda card: card | {"colour": "blue"})
+    with pytest.raises(ModelError, match="colour"):
+        load_model(folder)
+
+
+def test_a_target_with_a_foreign_key_is_refused(folder):
+    edit(folder, lambda card: card | {"targets": [card["targets"][0] | {"colour": "blue"}]})
+    with pytest.raises(ModelError, match=r"model\.json.*colour"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("key", ["name", "kind"])
+def test_a_target_that_lacks_a_key_is_refused(folder, key):
+    edit(folder, lambda card: card | {"targets": [{k: v for k, v in card["targets"][0].items() if k != key}]})
+    with pytest.raises(ModelError, match=key):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": "resnet"},
+        {"architecture": []},
+        {"arguments": {"width": -1}},
+        {"arguments": {"width": 1e12}},
+        {"arguments": {"depth": 1}},
+        {"arguments": []},
+        {"arguments": None},
+        {"grid": {"shape": [8, 8, 8], "voxel_size_mm": 4.0}},
+        {"grid": {"shape": [40, 48, float("nan")], "voxel_size_mm": 4.0}},
+        {"grid": {"shape": [40, 48, 40]}},
+        {"grid": {"shape": [40, 48, 40], "voxel_size_mm": None}},
+        {"grid": []},
+        {"grid": 4},
+        {"targets": [[]]},
+        {"targets": [3]},
+        {"targets": 3},
+        {"targets": [{"name": "age", "kind": "number"}]},
+        {"targets": [{"name": "age", "kind": []}]},
+        {"targets": [{"name": 3, "kind": "continuous"}]},
+        {"targets": [{"name": "age", "kind": "continuous", "scale": "10"}]},
+        {"targets": [{"name": "age", "kind": "continuous", "scale": 0}]},
+        {"targets": [{"name": "sex", "kind": "binary", "classes": 2}]},
+        {"targets": [{"name": "sex", "kind": "binary", "classes": ["F", "F"]}]},
+        {"targets": [TARGETS[0].to_dict()] * 2},
+        {"people": 3},
+        {"people": [3]},
+        {"intensity_range": [0]},
+        {"intensity_range": [1, 0]},
+        {"intensity_range": ["a", 1]},
+        {"intensity_range": None},
+        {"provenance": []},
+        {"name": None},
+        {"salt": 3},
+    ],
+    ids=str,
+)
+def test_a_card_with_a_wrong_value_is_refused(folder, change):
+    edit(folder, lambda card: card | change)
+    with pytest.raises(ModelError):
+        load_model(folder)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 50) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(key=st.sampled_from([None, *KEYS]), value=JSON)
+def test_random_json_in_a_card_loads_or_is_refused(kept, key, value):
+    values = json.loads((kept / CARD).read_text())
+    folder = kept.parent / "fuzzed"
+    folder.mkdir(exist_ok=True)
+    (folder / WEIGHTS).write_bytes((kept / WEIGHTS).read_bytes())
+    (folder / CARD).write_text(json.dumps(value if key is None else values | {key: value}))
+    try:
+        model = load_model(folder)
+    except ModelError:
+        return
+    assert key is not None
+    model.card.overlap(Cohort("a", pd.DataFrame({"participant_id": ["p"]})))
+
+
+def full_of_safetensors(state, path):
+    path.write_bytes(b"half")
+    raise SafetensorError("Error while serializing: IoError(Os { ... }): No space left on device (os error 28)")
+
+
+def full_of_the_system(state, path):
+    path.write_bytes(b"half")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("fail", [full_of_safetensors, full_of_the_system])
+def test_a_full_disk_leaves_no_model(tmp_path, monkeypatch, fail):
+    monkeypatch.setattr(module, "save_file", fail)
+    with pytest.raises(StorageError, match="no space left"):
+        save_model(tmp_path / "toy", made())
+    assert not list((tmp_path / "toy").iterdir())
+    monkeypatch.undo()
+    save_model(tmp_path / "toy", made())
+    load_model(tmp_path / "toy")
+
+
+def test_another_failure_of_safetensors_is_not_taken_for_a_full_disk(tmp_path, monkeypatch):
+    def fail(state, path):
+        raise SafetensorError("something else")
+
+    monkeypatch.setattr(module, "save_file", fail)
+    with pytest.raises(SafetensorError, match="something else"):
+        save_model(tmp_path / "toy", made())
+    assert not list((tmp_path / "toy").iterdir())
+
+
+def test_a_disk_that_fills_before_the_card_leaves_no_card(tmp_path, monkeypatch):
+    def fail(path, value):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(module, "write_json", fail)
+    with pytest.raises(StorageError):
+        save_model(tmp_path / "toy", made())
+    assert not (tmp_path / "toy" / CARD).exists()
+
+
+@pytest.mark.parametrize("name", ["file", "file/toy", "x" * 300])
+def test_a_place_that_cannot_hold_a_folder_is_refused(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        save_model(tmp_path / name, made())
+
+
+def cohort(name: str, *people: str) -> Cohort:
+    return Cohort(name, pd.DataFrame({"participant_id": list(people)}))
+
+
+def test_overlap_is_found_by_name_of_cohort_and_participant(tmp_path):
+    trained = [cohort("study-a", "sub-anna", "sub-bert", "sub-anna"), cohort("study-b", "sub-zoe")]
+    salt, people = people_of(trained)
+    assert len(people) == 3
+    folder = save_model(tmp_path / "toy", made(salt=salt, people=people))
+    card = load_model(folder).card
+    assert card.overlap(cohort("study-a", "sub-anna", "sub-carl", "sub-zoe", "sub-anna")) == {"sub-anna"}
+    assert card.overlap(cohort("study-b", "sub-anna", "sub-zoe")) == {"sub-zoe"}
+    assert card.overlap(cohort("study-c", "sub-anna", "sub-bert", "sub-zoe")) == set()
+    assert card.overlap(cohort("study-a")) == set()
+    text = (folder / CARD).read_text()
+    assert not [name for name in ("anna", "bert", "zoe") if name in text]
+
+
+def test_salts_differ_so_that_two_models_do_not_show_that_they_share_people():
+    (first, people), (second, others) = (people_of([cohort("a", "p", "q")]) for _ in range(2))
+    assert first != second
+    assert not set(people) & set(others)
+
+
+def test_volumes_that_fit_pass():
+    card = made().card
+    for dtype in (np.float16, np.float32, np.float64):
+        volumes = np.random.default_rng(0).random((3, *GRID.shape)).astype(dtype)
+        volumes[0, 0, 0, :2] = 0, 1
+        assert check_volumes(card, volumes) is None
+    check_volumes(card, np.zeros((0, *GRID.shape), np.float32))
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 33, 34), (32, 34, 33), (2, 1, 32, 34, 33), (2, 32, 34, 32), (2,), ()])
+def test_volumes_of_another_shape_are_refused(shape):
+    with pytest.raises(ModelError, match=r"takes volumes of shape \(32, 34, 33\) at 5.25 mm"):
+        check_volumes(made().card, np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 4])
+def test_values_out_of_range_are_refused(value, row):
+    volumes = np.zeros((5, *GRID.shape), np.float32)
+    volumes[row, 3, 3, 3] = value
+    with pytest.raises(ModelError, match="values from 0 to 1"):
+        check_volumes(made().card, volumes)
+
+
+def test_the_range_is_that_of_the_card():
+    volumes = np.full((1, *GRID.shape), 100.0, np.float32)
+    check_volumes(replace(made().card, intensity_range=(0.0, 255.0)), volumes)
+
+
+def test_a_model_of_columns_takes_no_volumes():
+    with pytest.raises(NeurotransferError, match="columns of a table"):
+        check_volumes(made("columns").card, np.zeros((1, *GRID.shape), np.float32))

@@ -4,6 +4,11 @@ import copy
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a busy machine is no failure
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TINY_SHAPE = (32, 38, 32)
 TINY_VOXEL_MM = 192 / 38

@@ -354,3 +354,9 @@ def test_a_column_that_cannot_be_a_target_is_refused(values, options, message):
 def test_a_known_name_with_text_where_numbers_belong_is_refused():
     with pytest.raises(InputError, match=r"target 'age', column 'age': found 'thirty' .row 2."):
         infer_target("age", pd.DataFrame({"age": ["30", "thirty"]}))
+
+
+def test_the_order_of_words_is_not_guessed():
+    table = pd.DataFrame({"grade": ["none", "mild", "severe", "mild"]})
+    with pytest.raises(InputError, match="the order of mild, none, severe is not known; recode"):
+        infer_target("grade", table, kind="ordinal")

@@ -29,6 +29,11 @@ def main() -> None:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; what was finished is kept: run the same command again to go on")
+    except MemoryError:
+        _fail(
+            "not enough memory; what was finished is kept: use fewer --workers, a smaller batch_size or a coarser grid, and "
+            "run it again"
+        )
     except OSError as error:
         from neurotransfer.artifacts import is_full
 

@@ -257,6 +257,8 @@ def benchmark(
     failed = int(run.results["error"].notna().sum())
     if failed:
         print(f"note: {failed} of {len(run.results)} fits failed; their errors stand in the results", file=sys.stderr)
+    if failed == len(run.results):
+        raise InputError(f"every fit failed; the first one: {run.results['error'].iloc[0]}")
     print(f"{len(run.results)} fits lie in {run.folder / 'results.parquet'}; next: neurotransfer report {run.folder}")
 
 

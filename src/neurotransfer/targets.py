@@ -177,6 +177,11 @@ def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str 
             f"target {name!r}, column {column!r}: a binary target has two values, found {len(values)}: "
             f'{", ".join(values[:8])}; recode the column, or give kind = "categorical"'
         )
+    if kind == "ordinal" and not numeric:
+        raise InputError(
+            f"target {name!r}, column {column!r}: the order of {', '.join(values[:MOST_NAMED])} is not known; recode an "
+            "ordinal target to numbers that rise, such as 0, 1, 2"
+        )
     target = Target(name, kind, column, () if kind == "continuous" else tuple(values), unit, weight)
     target.encode(table[column])
     return target

@@ -75,8 +75,10 @@ def learning_curve(
 
 
 def _part(name: str, model: Path | str | None) -> dict[str, Any]:
-    needs = name in STRATEGIES and STRATEGIES[name].needs_model
-    return {"strategy": name, **({"model": "model"} if needs and model is not None else {})}
+    if model is None or name not in STRATEGIES or STRATEGIES[name].encoder != "model":
+        return {"strategy": name}
+    # random weights take the architecture of the model: else a small model would be compared with a large network
+    return {"strategy": name, "model": "model", **({} if STRATEGIES[name].needs_model else {"label": name})}
 
 
 def _merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,5 +117,6 @@ def demo(out: Path | str, *, workers: int = 1, seed: int = 0, progress: Progress
 
 
 def _simulate(folder: Path, participants: int, seed: int, name: str, progress: Progress) -> None:
+    # the prefix makes them other people than those of the other cohort
     with progress(f"simulate heads for {name}", 0) as advance:
         simulate(folder, participants, shape=DEMO_SHAPE, seed=seed, prefix=name, on_scan=advance)

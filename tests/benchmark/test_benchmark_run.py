@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
 from neurotransfer.benchmark.study import Study
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
+from neurotransfer.report import report
 from neurotransfer.statistics.metrics import SCORES, scores
 
 
@@ -221,8 +223,106 @@ def test_a_cohort_that_has_changed_is_not_mixed_in(tiny_study, tmp_path):
     benchmark(parse_study(tiny_study), tmp_path / "run")
     table.loc[3, "age"] = "33.3"
     table.to_csv(tmp_path / "people.csv", index=False)
-    with pytest.raises(InputError, match="has changed since the run"):
+    with pytest.raises(InputError, match="this has changed: table"):
         benchmark(parse_study(tiny_study), tmp_path / "run")
+
+
+def test_images_and_models_that_have_changed_are_not_mixed_in(tiny_study, tiny_cohort, tiny_model, tmp_path):
+    shutil.copytree(tiny_cohort.parent, tmp_path / "people")
+    shutil.copytree(tiny_model, tmp_path / "model")
+    tiny_study["cohort"]["path"] = str(tmp_path / "people" / "cohort.tsv")
+    tiny_study["models"]["multi"]["path"] = str(tmp_path / "model")
+    tiny_study["strategies"] = [{"strategy": "frozen", "model": "multi", "grid": {"lr": [1e-2]}}]
+    study = parse_study(tiny_study)
+    benchmark(study, tmp_path / "run")
+    weights = tmp_path / "model" / "weights.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(InputError, match="this has changed: models"):
+        benchmark(study, tmp_path / "run")
+    weights.write_bytes(before)
+    benchmark(study, tmp_path / "run")
+    heads = sorted((tmp_path / "people" / "heads").iterdir())
+    # the same head for two scans: another image of about the same size under the same name
+    shutil.copy(heads[1], heads[0])
+    with pytest.raises(InputError, match="this has changed: volumes"):
+        benchmark(study, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("planted", "raised"),
+    [
+        (MemoryError("of this machine"), MemoryError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError),
+        (OSError(errno.EIO, "input or output"), OSError),
+    ],
+)
+def test_what_is_the_fault_of_the_machine_is_not_kept_as_a_result(module_study, tmp_path, monkeypatch, planted, raised):
+    def failing(*_):
+        raise planted
+
+    monkeypatch.setattr(cell_module, "fit_setting", failing)
+    strategies = tuple(part for part in module_study.strategies if part.title == "linear")
+    study = module_study.model_copy(update={"strategies": strategies, "models": {}})
+    with pytest.raises(raised):
+        benchmark(study, tmp_path / "run")
+    assert not list((tmp_path / "run" / "cells").rglob("*.json"))
+    monkeypatch.undo()
+    assert benchmark(study, tmp_path / "run").results["error"].isna().all()
+
+
+def test_a_run_that_was_interrupted_can_be_shown(module_study, tmp_path, monkeypatch):
+    done = []
+
+    def interrupted(workspace, cell):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(cell)
+        cell_module.run_cell(workspace, cell)
+
+    monkeypatch.setattr("neurotransfer.benchmark.workers.run_cell", interrupted)
+    with pytest.raises(InterruptedRunError):
+        benchmark(module_study, tmp_path / "run")
+    fits = pd.read_parquet(tmp_path / "run" / "results.parquet")
+    assert fits.groupby(["task", "n", "replicate", "strategy"]).ngroups == 5
+    assert "5 of 56 fits" in report(tmp_path / "run").read_text()
+
+
+def test_features_that_do_not_fit_the_disk_are_not_half_written(tmp_path):
+    script = (
+        "import resource, signal, sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from neurotransfer.benchmark.workspace import _write_array\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "for n in (400, 100_000):\n"
+        "    try:\n"
+        "        _write_array(Path(sys.argv[1]) / 'features.npy', np.ones(n, np.float32))\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=100)
+    assert found.stdout.split() == ["StorageError", "StorageError"], found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_may_not_be_written_is_told(module_study, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match="choose another place"):
+        benchmark(module_study, tmp_path / "file" / "run")
+
+
+def test_a_column_called_cohort_is_the_user_s_own(tiny_study, tmp_path):
+    table = pd.read_csv(tiny_study["cohort"]["path"], sep="\t", dtype=str, keep_default_na=False)
+    root = Path(tiny_study["cohort"]["path"]).parent
+    table["image"] = [str(root / image) for image in table["image"]]
+    table["cohort"] = ["ADNI", "TOP"] * (len(table) // 2) + [""] * (len(table) % 2)
+    table.to_csv(tmp_path / "people.csv", index=False)
+    tiny_study |= {"cohort": {"path": str(tmp_path / "people.csv")}, "subgroup": "cohort", "models": {}}
+    tiny_study["strategies"] = [{"strategy": "linear", "grid": {"penalty": [1.0]}}]
+    benchmark(parse_study(tiny_study), tmp_path / "run")
+    predictions = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert set(predictions["subgroup"].dropna()) == {"ADNI", "TOP"}
 
 
 def test_a_folder_that_is_no_run_is_not_touched(module_study, tmp_path):

@@ -8,6 +8,7 @@ from neurotransfer.benchmark import parse_study
 from neurotransfer.benchmark.plan import Cell, headline, make_plan, split_of, targets_of
 from neurotransfer.cohort import Cohort, check_split
 from neurotransfer.errors import StudyError
+from neurotransfer.models.folder import Card
 
 
 def people(n=60, patients=20, second=10):
@@ -17,7 +18,7 @@ def people(n=60, patients=20, second=10):
         {
             "participant_id": ids,
             "session_id": ["1"] * n + ["2"] * second,
-            "image": "",
+            "image": "t1.nii.gz",
             "mask": "",
             "site": "a",
             "age": generator.uniform(20, 80, n + second).round(1).astype(str),
@@ -137,3 +138,34 @@ def test_transferred_is_left_out_where_the_model_knows_no_such_target_and_the_pl
 def test_cells_are_ordered_and_named():
     assert Cell("age", 10, 3, "baseline").path == "age/10/0003-baseline.json"
     assert Cell("age", 10, 3, "baseline") < Cell("age", 10, 4, "baseline")
+
+
+def test_strategies_on_images_are_refused_without_images():
+    cohort = people()
+    cohort = Cohort("people", cohort.table.assign(image=""))
+    with pytest.raises(StudyError, match=r"(?s)'baseline' needs images.*'linear' needs images"):
+        make_plan(study(), cohort, {})
+    table = study(strategies=[{"strategy": "linear"}], regional_columns=["age"], tasks={"ill": {"target": "ill"}})
+    assert len(make_plan(table, cohort, {}).cells) == 2 * 3
+
+
+def test_a_study_of_nothing_is_refused_with_the_reason():
+    models = {"other": {"cohort": {"path": "y"}, "targets": ["height"]}}
+    only = study(strategies=[{"strategy": "transferred", "model": "other"}], models=models)
+    with pytest.raises(StudyError, match=r"(?s)nothing to run.*other was not trained on age"):
+        make_plan(only, people(), {})
+
+
+def test_sizes_whose_fifth_is_one_image_are_refused():
+    with pytest.raises(StudyError, match="8 or more"):
+        study(protocol={"sizes": [7, 20], "replicates": 3})
+
+
+def test_a_model_from_otherwise_aligned_scans_is_told():
+    def card(alignment):
+        source = {"name": "clinic", "alignment": alignment, "n_images": 3, "n_participants": 3}
+        return Card("m", "sfcn", {}, (), None, provenance={"cohorts": [source]})
+
+    assert make_plan(study(), people(), {"same": card("world")}).notes == ()
+    (note,) = make_plan(study(), people(), {"multi": card("centre")}).notes
+    assert note.startswith("model multi was made from scans of clinic with alignment centre")

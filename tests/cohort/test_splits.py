@@ -267,3 +267,31 @@ def test_shares_of_all_are_the_counts(counts):
 def test_a_fifth_is_rounded_and_at_least_one(n):
     assert fifth(n) == max(1, round(n / 5))
     assert abs(fifth(n) - n / 5) <= 0.8
+
+
+def test_images_of_validation_and_test_come_from_many_people():
+    # six scans a person: whole people would fill a fifth of 60 with two of them
+    participants = np.repeat(np.arange(200), 6)
+    for seed in range(5):
+        split = bootstrap_split(participants, 60, np.random.default_rng(seed))
+        for rows in (split.validation, split.test):
+            assert len(rows) == 12
+            assert len(set(participants[rows])) >= 10
+
+
+def test_a_rare_class_gets_one_place_of_a_stratified_part():
+    classes = np.repeat([0.0, 1.0], [90, 10])
+    for seed in range(20):
+        split = bootstrap_split(np.arange(100), 20, np.random.default_rng(seed), classes=classes, stratify=True)
+        assert [int(classes[rows].sum()) for rows in (split.validation, split.test)] == [1, 1]
+        assert int(classes[split.train].sum()) == 2
+
+
+def test_stratifying_is_no_advice_to_whoever_stratifies():
+    classes = np.repeat([0.0, 1.0], [10, 10])
+    for stratify in (False, True):
+        generator = np.random.default_rng(0)
+        # 20 draws of 20 people leave about seven, and never the eight that are needed in either class
+        with pytest.raises(InputError, match="leaves too few people") as found:
+            bootstrap_split(np.repeat(np.arange(5), 4), 20, generator, classes=classes, stratify=stratify)
+        assert ("stratify = true" in str(found.value)) is not stratify

@@ -231,7 +231,7 @@ def test_finding_names_the_best_by_how_much_and_how_surely():
     gap = np.mean(raw(AGE, 100, "multi-frozen", "test_rae") - raw(AGE, 100, "multi-finetuned", "test_rae"))
     assert "At n = 10, multi-finetuned is best" in text
     assert f"ahead of multi-frozen by {gap:.3f}, and significantly so (p = 0.004; p = 0.047 after Holm" in text
-    assert "voxels (ridge on smoothed voxels), beats baseline at n = 10; no other strategy at n = 100" in text
+    assert "voxels (a linear model on smoothed voxels), beats baseline at n = 10; no other strategy at n = 100" in text
     assert "n = 25" not in text
 
 
@@ -239,6 +239,15 @@ def test_finding_says_when_a_difference_may_be_chance():
     noise = np.linspace(-0.1, 0.1, 8)
     results = results_of({"a": 0.5 + noise, "b": 0.51 - noise})
     assert "which may be chance (p = " in finding(evidence(results, AGE, "ab"))
+
+
+def test_finding_does_not_turn_the_sign_of_a_comparison_of_other_replicates():
+    good, bad, nothing = np.full(6, 0.1), np.full(6, 0.5), np.full(6, np.nan)
+    results = results_of({"few": np.r_[good + 0.05, nothing], "all": np.r_[good, bad]})
+    text = finding(evidence(results, AGE, ["few", "all"]))
+    assert "few is best" in text
+    assert "on those that both have a score for it is behind by 0.05" in text
+    assert "significantly" not in text
 
 
 def test_finding_says_when_holm_takes_it_back():
@@ -291,6 +300,17 @@ def test_cautions_of_the_fake_run(tmp_path):
     assert "4 participants of this study were in the pretraining of model multi" in text
     assert "sex at n = 10: one class is rare." in text
     assert progress(run) == ""
+
+
+def test_replicates_without_a_score_are_counted_even_where_nothing_failed(tmp_path):
+    folder = fake_run.write_run(tmp_path)
+    fits = pd.read_parquet(folder / "results.parquet")
+    fits["error"] = None
+    fits.loc[fits["replicate"] == 0, "selected"] = False
+    fits.to_parquet(folder / "results.parquet")
+    lost = len(fits[fits["replicate"] == 0].drop_duplicates(["task", "n", "strategy"]))
+    (note,) = [note for note in cautions(read_run(folder)) if "validation images" in note]
+    assert int(note.split()[0]) >= lost
 
 
 def test_cautions_do_without_a_cohort(tmp_path):

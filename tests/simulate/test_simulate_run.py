@@ -147,11 +147,11 @@ def test_progress_is_told_of_every_scan(tmp_path):
 
 
 def test_second_sessions_are_the_same_person_a_year_or_two_later():
-    scans = {(planned.participant, planned.session): planned for planned in plan_scans(MANY)}
+    scans = {(planned.participant_id, planned.session): planned for planned in plan_scans(MANY)}
     seconds = [planned for planned in scans.values() if planned.session == 2]
     assert len(seconds) / 400 == pytest.approx(0.25, abs=0.07)
     for second in seconds:
-        first = scans[second.participant, 1]
+        first = scans[second.participant_id, 1]
         assert 0.9 <= second.labels["age"] - first.labels["age"] <= 2.1
         assert second.scanner == first.scanner
         assert all(second.labels[name] == first.labels[name] for name in ("sex", "handedness", "diagnosis"))
@@ -256,3 +256,15 @@ def test_it_never_imports_torch_and_nilearn_only_when_needed():
     code = "import sys, neurotransfer.simulate; print('torch' in sys.modules, 'nilearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_another_prefix_means_other_people(tmp_path):
+    tables = [
+        simulate(tmp_path / prefix, 3, shape=SMALL, seed=4, prefix=prefix, missing=0.0, second_sessions=0.0)
+        for prefix in ("pretraining", "study")
+    ]
+    heads = [{image.read_bytes() for image in (table.parent / "heads").iterdir()} for table in tables]
+    assert len(heads[0]) == len(heads[1]) == 3
+    assert not heads[0] & heads[1]
+    ages = [set(read(table)["age"]) for table in tables]
+    assert not ages[0] & ages[1]

@@ -233,6 +233,19 @@ def test_the_best_setting_on_validation_is_kept(model, volumes):
     assert chosen.validation_scores["mae"] == pytest.approx(min(errors))
 
 
+def test_a_setting_that_diverges_does_not_cost_the_others(model, volumes):
+    heads, labels = volumes
+    source = source_of("frozen", model)
+    inputs = inputs_of(source, Cohort("none", None), heads, model)
+    called = []
+    tried = [{"lr": 1e30}, {"lr": 1e-2}]
+    chosen = fit_best(source, inputs, AGE, labels, SPLIT, tried, RECIPE, 0, lambda: called.append(1))
+    assert chosen.setting == {"lr": 1e-2}
+    assert len(called) == 2
+    with pytest.raises(InputError, match=r"no setting of 'frozen' gives a score.*never finite"):
+        fit_best(source, inputs, AGE, labels, SPLIT, tried[:1], RECIPE, 0)
+
+
 def test_ties_and_missing_scores_of_a_choice():
     assert best_of("binary", [{"auc": 0.5, "brier": 0.1}, {"auc": 0.7, "brier": 0.3}]) == 1
     assert best_of("binary", [{"auc": 0.7, "brier": 0.3}, {"auc": 0.7, "brier": 0.3}]) == 0

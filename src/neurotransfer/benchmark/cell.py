@@ -15,7 +15,7 @@ from neurotransfer.cohort import Split
 from neurotransfer.errors import StorageError
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
-from neurotransfer.targets import Target
+from neurotransfer.targets import Target, as_text
 from neurotransfer.training import Recipe
 from neurotransfer.transfer import Fitted, best_of, fit_setting, get_strategy, predict_rows, settings
 
@@ -76,9 +76,12 @@ def _fit_all(
             row |= {"epochs": fitted.epochs, "best_epoch": fitted.best_epoch, "loss": fitted.validation_loss}
             if best_of(target.kind, [other["validation"] for other in rows]) == len(rows) - 1:
                 best = (fitted, inputs)
-        except StorageError:
+        except (StorageError, OSError, MemoryError):
+            # of the machine and not of the fit: another time it may go well
             raise
         except Exception as error:
+            if "memory" in str(error):
+                raise MemoryError(str(error)) from None
             row["error"] = f"{type(error).__name__}: {error}"
         row["seconds"] = time.perf_counter() - started
     return rows, best
@@ -89,8 +92,8 @@ def _test(
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     predicted, probabilities = predict_rows(*best, split.test)
     found = scores(target.kind, labels[split.test], predicted, probabilities)
-    table = workspace.cohort.table
-    subgroup = workspace.study.subgroup
+    table, subgroup = workspace.cohort.table, workspace.study.subgroup
+    groups = [None] * len(table) if subgroup is None else as_text(table[subgroup]).tolist()
     rows = [
         {
             **_key(cell),
@@ -100,7 +103,7 @@ def _test(
             "observed": float(labels[row]),
             "predicted": float(value),
             "probabilities": [float(share) for share in shares] or None,
-            "subgroup": table[subgroup].iloc[row] if subgroup else None,
+            "subgroup": groups[row],
         }
         for row, value, shares in zip(split.test, predicted, probabilities, strict=True)
     ]

@@ -98,7 +98,7 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
         StudyError: with every task and size that cannot be.
     """
     targets = targets_of(study, cohort)
-    problems = []
+    problems = list(_without_images(study, cohort))
     for task, target in targets.items():
         for n in study.protocol.sizes:
             try:
@@ -109,6 +109,7 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
     if problems:
         raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems, "change sizes or cohort"))
     notes = list(cohort.notes) + [note for _, _, note in _left_out(study, targets, cards)]
+    notes += _otherwise_aligned(cohort, cards)
     left_out = {(task, title) for task, title, _ in _left_out(study, targets, cards)}
     cells = tuple(
         Cell(task, n, replicate, part.title)
@@ -118,7 +119,28 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
         for part in study.strategies
         if (task, part.title) not in left_out
     )
+    if not cells:
+        raise StudyError(
+            listed(f"study {study.name!r} has nothing to run", notes, "change strategies, models or tasks")
+        )
     return Plan(study, targets, cells, tuple(notes))
+
+
+def _without_images(study: Study, cohort: Cohort) -> Iterator[str]:
+    for part in study.strategies:
+        from_columns = get_strategy(part.strategy).encoder == "linear" and study.regional_columns
+        if not cohort.has_images and not from_columns:
+            yield f"strategy {part.title!r} needs images, and the cohort has none (images = false, or no column image)"
+
+
+def _otherwise_aligned(cohort: Cohort, cards: dict[str, Card]) -> Iterator[str]:
+    for name, card in cards.items():
+        for source in card.provenance.get("cohorts", []):
+            if cohort.has_images and source.get("alignment", cohort.alignment) != cohort.alignment:
+                yield (
+                    f"model {name} was made from scans of {source['name']} with alignment {source['alignment']}, the scans "
+                    f"of {cohort.name} have alignment {cohort.alignment}: a model sees the difference"
+                )
 
 
 def _left_out(study: Study, targets: dict[str, Target], cards: dict[str, Card]) -> Iterator[tuple[str, str, str]]:

@@ -19,9 +19,12 @@ PREDICTION_COLUMNS = (
 def write_results(folder: Path, plan: Plan) -> pd.DataFrame:
     """Write `results.parquet` (a row a fit) and `predictions.parquet` (a row a test prediction); returns the first.
 
-    The rows stand in the order of the plan, whatever the order in which the cells were done.
+    The rows stand in the order of the plan, whatever the order in which the cells were done; without any nothing is
+    written.
     """
     done = [read_json(path) for path in (cell_path(folder, cell) for cell in plan.cells) if path.is_file()]
+    if not done:
+        return pd.DataFrame()
     fits = pd.DataFrame([row for cell in done for row in cell["fits"]])
     predictions = pd.DataFrame([row for cell in done for row in cell["predictions"]], columns=PREDICTION_COLUMNS)
     numbers = [name for name in fits if name.startswith(("validation_", "test_"))]

@@ -94,17 +94,20 @@ def benchmark(
     if dry_run:
         return Run(folder, _plan(study, _read(study.cohort, base, _targets(study), progress)), None)
     _require_same_study(folder, study, resume)
-    with storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            return _locked(study, base, folder, workers, command, progress)
+        with storage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        return _locked(study, base, folder, workers, command, progress)
     except Timeout:
         raise InputError(f"another process is working on {str(folder)!r}; wait for it, or give another --out") from None
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"interrupted; what was finished is kept in {str(folder)!r}: run the same command again to go on"
         ) from None
+    finally:
+        lock.release()
 
 
 def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, progress: Progress) -> Run:
@@ -112,10 +115,11 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
     cohort = _read(study.cohort, base, _targets(study), progress)
     plan = _plan(study, cohort)
     _write_study(folder, plan)
-    write_cohort(folder, cohort)
-    if any(cohort.table["image"] != ""):
+    volumes = None
+    if cohort.has_images:
         with progress("volumes", len(cohort)) as advance:
-            store_volumes(folder / "cache", cohort.images, grid_of(study), cohort.alignment, advance)
+            volumes = store_volumes(folder / "cache", cohort.images, grid_of(study), cohort.alignment, advance)
+    write_cohort(folder, study, cohort, volumes)
     _make_models(study, base, folder, progress)
     workspace = open_workspace(folder)
     plan = make_plan(study, cohort, {name: model.card for name, model in workspace.models.items()})
@@ -125,7 +129,12 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
     with progress("fits (cells of all settings)", len(plan.cells)) as advance:
         for _ in range(len(plan.cells) - len(pending)):
             advance()
-        run_cells(folder, pending, workers, advance)
+        try:
+            run_cells(folder, pending, workers, advance)
+        except BaseException:
+            # so that `report` shows what there is
+            write_results(folder, plan)
+            raise
     results = write_results(folder, plan)
     seconds = float(results["seconds"].sum())
     write_json(folder / MANIFEST, _manifest(workspace, plan, results, command, seconds, time.perf_counter() - started))
@@ -182,7 +191,10 @@ def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").exists():
             raise InputError(f"{str(folder)!r} is not empty and no run of ours; give another --out")
         return
-    found = Study.model_validate(read_json(path)["study"])
+    try:
+        found = Study.model_validate(read_json(path)["study"])
+    except (LookupError, TypeError, ValueError):
+        raise StudyError(f"{str(path)!r} is not the study of a run of this version; give another --out") from None
     if found != study:
         differing = [name for name in Study.model_fields if getattr(found, name) != getattr(study, name)]
         raise StudyError(

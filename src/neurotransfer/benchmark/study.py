@@ -16,6 +16,9 @@ else:
     import tomli as tomllib
 
 
+SMALLEST = 8
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -147,8 +150,8 @@ def _problems(study: Study) -> Iterator[str]:
             continue
         yield from _problems_of_strategy(part, study)
     sizes = study.protocol.sizes
-    if list(sizes) != sorted(set(sizes)) or sizes[0] < 2:
-        yield f"sizes must be 2 or more and rise, got {list(sizes)}"
+    if list(sizes) != sorted(set(sizes)) or sizes[0] < SMALLEST:
+        yield f"sizes must rise and be {SMALLEST} or more (a fifth for validation is 2 images then), got {list(sizes)}"
 
 
 def _problems_of_strategy(part: StrategyPart, study: Study) -> Iterator[str]:
@@ -181,6 +184,8 @@ def read_study(path: Path | str) -> Study:
         raise StudyError(
             f"there is no study file {str(path)!r}; give the path of a TOML file such as studies/demo.toml"
         ) from None
+    except OSError as error:
+        raise StudyError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{str(path)!r} is no TOML: {error}") from None
     return parse_study(values, str(path))

@@ -1,6 +1,7 @@
 """What the cells of a run share, read from the run folder by every process: cohort, volumes, models, features."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +15,11 @@ from neurotransfer.benchmark.plan import targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.errors import InputError
-from neurotransfer.models.folder import Model, load_model
+from neurotransfer.models.folder import WEIGHTS, Model, load_model
 from neurotransfer.targets import Target
 from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
 
-STUDY, COHORT = "study.json", "cohort.parquet"
+STUDY, COHORT, COHORT_FACTS = "study.json", "cohort.parquet", "cohort.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +69,15 @@ class Workspace:
         )
         if not path.is_file():
             values = inputs_of(source, self.cohort, self.volumes, model)
-            write_atomically(path, lambda temporary: np.save(temporary, values))
+            _write_array(path, values)
         return np.load(path)
+
+
+def _write_array(path: Path, values: np.ndarray) -> None:
+    # numpy's own writing of a file does not notice a full disk
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 @lru_cache(maxsize=64)
@@ -89,37 +97,38 @@ def grid_of(study: Study) -> Grid:
     return Grid(study.grid.shape, study.grid.voxel_size_mm)
 
 
-def write_cohort(folder: Path, cohort: Cohort) -> None:
-    """Keep the cohort's table, name, alignment and notes in the run folder.
+def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: np.ndarray | None) -> None:
+    """Keep the cohort's table, name, alignment and notes in the run folder, and what the results depend on.
 
     Raises:
-        InputError: when the folder holds a run on the same cohort with other rows, values or images.
+        InputError: when the folder holds a run on a cohort with other rows, values or images, or with other models.
     """
-    path, found = folder / "cohort.json", fingerprint_of(cohort)
-    if path.is_file() and read_json(path).get("fingerprint", found) != found:
+    path = folder / COHORT_FACTS
+    found = {
+        "table": hashlib.sha256(cohort.table.drop(columns=["image", "mask"]).to_csv(index=False).encode()).hexdigest(),
+        "volumes": "" if volumes is None else hashlib.sha256(np.asarray(volumes).data).hexdigest(),
+        "models": {
+            name: hashlib.sha256((Path(part.path) / WEIGHTS).read_bytes()).hexdigest()
+            for name, part in study.models.items()
+            if part.path is not None
+        },
+    }
+    before = read_json(path).get("depends_on", found) if path.is_file() else found
+    changed = [name for name, value in found.items() if before.get(name) != value]
+    if changed:
         raise InputError(
-            f"cohort {cohort.name!r} has changed since the run in {str(folder)!r} began (rows, values or images); give "
-            "another --out, or restore the cohort to go on with that run"
+            f"since the run in {str(folder)!r} began, this has changed: {', '.join(changed)} (cohort {cohort.name!r}); give "
+            "another --out, or restore what was there to go on with that run"
         )
-    facts = {"name": cohort.name, "alignment": cohort.alignment, "notes": cohort.notes, "fingerprint": found}
-    write_json(path, facts)
-    table = cohort.table.assign(cohort=cohort.name)
+    write_json(path, {"name": cohort.name, "alignment": cohort.alignment, "notes": cohort.notes, "depends_on": found})
+    table = cohort.table if "cohort" in cohort.table else cohort.table.assign(cohort=cohort.name)
     write_atomically(folder / COHORT, lambda path: table.to_parquet(path, index=False))
-
-
-def fingerprint_of(cohort: Cohort) -> str:
-    """What the results of a run depend on: every value of the table, and the size of every image (not where it lies)."""
-    table = cohort.table.drop(columns=["image", "mask"])
-    sizes = [
-        [Path(path).stat().st_size if path else 0 for path in cohort.table[column]] for column in ("image", "mask")
-    ]
-    return hashlib.sha256(f"{table.to_csv(index=False)}|{sizes}".encode()).hexdigest()
 
 
 def open_workspace(folder: Path) -> Workspace:
     """The workspace of a run folder that `benchmark` has prepared."""
     study = Study.model_validate(read_json(folder / STUDY)["study"])
-    facts = read_json(folder / "cohort.json")
+    facts = read_json(folder / COHORT_FACTS)
     table = pd.read_parquet(folder / COHORT)
     cohort = Cohort(facts["name"], table, facts["alignment"], tuple(facts["notes"]))
     models = {name: load_model(model_folder(folder, study, name)) for name in study.models}

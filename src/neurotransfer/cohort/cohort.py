@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,17 @@ class Cohort:
         """Image and mask (or None) of every row."""
         pairs = zip(self.table["image"], self.table["mask"], strict=True)
         return [(Path(image), Path(mask) if mask else None) for image, mask in pairs]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a model card says of a cohort: name, alignment, and how many images and participants."""
+        counts = {"n_images": len(self), "n_participants": self.n_participants}
+        return {"name": self.name, "alignment": self.alignment, **counts}
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any row has an image."""
+        return bool((self.table["image"] != "").any())
 
     def labels(self, target: Target) -> np.ndarray:
         """The target's values as float64 (n,), NaN where missing; raises InputError when there is no such column."""

@@ -30,6 +30,8 @@ def opened(path: Path) -> tuple[nibabel.spatialimages.SpatialImage, np.ndarray]:
     """The image and its voxels, checked as by `read_image`; so that they are read from the disk only once."""
     if not is_file(path):
         raise ImageError(f"no such image {str(path)!r}")
+    if not path.name.lower().endswith(IMAGE_SUFFIXES):
+        raise ImageError(f"{str(path)!r} is no image that can be read; allowed: {', '.join(IMAGE_SUFFIXES)}")
     try:
         image: Any = nibabel.load(path)
         voxels = np.asanyarray(image.dataobj)

@@ -95,7 +95,7 @@ def bootstrap_split(
         f"n = {n} leaves too few people of a pool of {len(set(participants[rows]))} for {fifth(n)} validation and "
         f"{fifth(n) if test == 'fifth' else 'any'} test images"
         f"{' with every class in them' if classes is not None else ''}; "
-        "use smaller sizes, a larger cohort, or stratify = true"
+        f"use smaller sizes{'' if stratify or classes is None else ', stratify = true'} or a larger cohort"
     )
 
 
@@ -143,9 +143,13 @@ def _bootstrap(rows: np.ndarray, n: int, generator: np.random.Generator, strata:
 
 
 def _shares(strata: np.ndarray, rows: np.ndarray, n: int) -> dict[float, int]:
-    """How many of n rows each class gets, in the proportions of the pool."""
+    """How many of n rows each class gets, in the proportions of the pool, at least one where n allows it."""
     labels, counts = np.unique(strata[rows], return_counts=True)
-    return dict(zip(labels.tolist(), proportional(n, counts.tolist()), strict=True))
+    shares = proportional(n, counts.tolist())
+    for index in np.flatnonzero(np.equal(shares, 0)) if n >= len(shares) else ():
+        shares[int(np.argmax(shares))] -= 1
+        shares[index] = 1
+    return dict(zip(labels.tolist(), shares, strict=True))
 
 
 def proportional(n: int, counts: Sequence[int]) -> list[int]:
@@ -170,7 +174,7 @@ def _take(
     strata: np.ndarray | None = None,
     shares: dict[float, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """At most n rows of whole participants in random order, and the rows of the participants who were not touched."""
+    """At most n rows drawn at random, and the rows of the participants of whom none was drawn."""
     if strata is not None and shares is not None:
         chosen, rest = rows[:0], rows
         for label, size in shares.items():
@@ -178,10 +182,7 @@ def _take(
             chosen = np.concatenate([chosen, taken])
             rest = rest[~np.isin(participants[rest], participants[taken])]
         return chosen, rest
-    order = generator.permutation(np.unique(participants[rows]))
-    rank = {participant: place for place, participant in enumerate(order)}
-    ordered = rows[np.argsort([rank[participant] for participant in participants[rows]], kind="stable")]
-    chosen = ordered[:n]
+    chosen = generator.permutation(rows[np.argsort(participants[rows], kind="stable")])[:n]
     return chosen, rows[~np.isin(participants[rows], participants[chosen])]
 
 

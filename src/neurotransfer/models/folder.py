@@ -194,6 +194,11 @@ def check_volumes(card: Card, volumes: np.ndarray) -> None:
     """
     if card.grid is None:
         raise ModelError(f"model {card.name!r} takes columns of a table, not volumes")
+    if card.recipe != RECIPE:
+        raise ModelError(
+            f"model {card.name!r} takes volumes of recipe {card.recipe!r}, this version makes {RECIPE!r}; use the version "
+            "of neurotransfer that made the model"
+        )
     if volumes.ndim != 4 or tuple(volumes.shape[1:]) != card.grid.shape:
         raise ModelError(
             f"model {card.name!r} takes volumes of shape {card.grid.shape} at {card.grid.voxel_size_mm:g} mm, got "

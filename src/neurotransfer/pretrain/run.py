@@ -150,7 +150,7 @@ def _card(
     salt, people = people_of([cohort])
     facts = {
         "seed": options.seed,
-        "cohorts": [{"name": cohort.name, "n_images": len(cohort), "n_participants": cohort.n_participants}],
+        "cohorts": [cohort.facts],
         "n_train_images": n_train,
         "n_validation_images": n_validation,
         "best_epoch": best["epoch"],

@@ -43,13 +43,12 @@ def _replicates(run: RunFolder) -> list[str]:
 
 def _failures(run: RunFolder) -> list[str]:
     failed = int(run.results["error"].notna().sum())
-    if not failed:
-        return []
     chosen = run.results.groupby(["task", "n", "replicate", "strategy"])["selected"].any()
     lost = int((~chosen).sum())
-    gaps = (
-        f"; {lost} replicate{'s' * (lost != 1)} of a strategy {'have' if lost != 1 else 'has'} no score" if lost else ""
-    )
+    gaps = f"{lost} replicate{'s' * (lost != 1)} of a strategy {'have' if lost != 1 else 'has'} no score"
+    if not failed:
+        return [f"{gaps}: none could be made on so few validation images."] if lost else []
+    gaps = f"; {gaps}" if lost else ""
     return [f"{failed} of {len(run.results)} fits failed{gaps}. What they said stands at the end of the page."]
 
 

@@ -10,7 +10,7 @@ from neurotransfer.report.wording import joined, number, p_equals
 from neurotransfer.statistics import SCORES
 from neurotransfer.statistics.permutation import ALPHA
 
-BARS = {"voxels": "The bar from outside, voxels (ridge on smoothed voxels),", "linear": "The linear model"}
+BARS = {"voxels": "The bar from outside, voxels (a linear model on smoothed voxels),", "linear": "The linear model"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,16 @@ def _at(evidence: Evidence, n: int) -> list[str]:
     lead = lead.replace("roc", "ROC")
     if len(rows) == 1:
         return [lead + "; there is nothing to compare it with.", *_chance(evidence, n)]
-    return [f"{lead}, ahead of {best['next_best']} by {_margin(best)}.", *_chance(evidence, n)]
+    margin = _margin(best, score.higher_is_better)
+    return [f"{lead}, ahead of {best['next_best']} by {margin}.", *_chance(evidence, n)]
 
 
-def _margin(best: pd.Series) -> str:
+def _margin(best: pd.Series, higher_is_better: bool) -> str:
     p, adjusted = best["p"], best["p_holm"]
-    gap = number(abs(best["difference"]))
+    score_gap = best["difference"] if higher_is_better else -best["difference"]
+    gap = number(abs(score_gap))
+    if score_gap < 0:
+        return f"a mean over other replicates; on those that both have a score for it is behind by {gap}"
     if adjusted < ALPHA:
         return f"{gap}, and significantly so ({p_equals(p)}; {p_equals(adjusted)} after Holm's correction)"
     if p < ALPHA:

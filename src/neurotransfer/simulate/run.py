@@ -39,7 +39,6 @@ YEARS_BETWEEN_SESSIONS = (1.0, 2.0)
 class Scan:
     """One head to be made: who, when, where, its complete targets and the latents that shape it."""
 
-    participant: int
     participant_id: str
     session: int
     scanner: Scanner
@@ -86,7 +85,7 @@ def simulate(
         sites: how many scanners, each with its contrast, blur, bias field and noise.
         missing: probability that a target of a scan is not known; a fifth of it for age and sex.
         second_sessions: share of participants who come again a year or two later.
-        prefix: of the participant ids, letters and digits.
+        prefix: of the participant ids, letters and digits; another prefix means other people, whatever the seed.
         on_scan: called after every scan (for a progress bar).
 
     Raises:
@@ -116,32 +115,35 @@ def simulate(
 
 
 def plan_scans(arguments: Arguments) -> Iterator[Scan]:
-    """All scans of a cohort, one participant after the other, without their images."""
+    """All scans of a cohort, one participant after the other, without their images.
+
+    The streams of a participant have the participant's name: two cohorts of other prefixes have other people.
+    """
     scanners = [draw_scanner(stream(arguments.seed, "site", n), f"site-{n}") for n in range(1, arguments.sites + 1)]
     for participant in range(1, arguments.participants + 1):
-        yield from _scans_of(participant, scanners, arguments)
+        yield from _scans_of(f"{arguments.prefix}-{participant:04d}", scanners, arguments)
 
 
-def _scans_of(participant: int, scanners: list[Scanner], arguments: Arguments) -> Iterator[Scan]:
+def _scans_of(participant_id: str, scanners: list[Scanner], arguments: Arguments) -> Iterator[Scan]:
     seed = arguments.seed
     # brains have their own stream: with effect 0 nothing of a person's targets may reach the image
-    people = draw_people(stream(seed, participant, "targets"), 1)
-    deviations = draw_deviations(stream(seed, participant, "brain"), 1)
-    visits = stream(seed, participant, "visits")
+    people = draw_people(stream(seed, participant_id, "targets"), 1)
+    deviations = draw_deviations(stream(seed, participant_id, "brain"), 1)
+    visits = stream(seed, participant_id, "visits")
     scanner = scanners[visits.integers(len(scanners))]
     years = [0.0] + [visits.uniform(*YEARS_BETWEEN_SESSIONS)] * bool(visits.random() < arguments.second_sessions)
     for session, later in enumerate(years, start=1):
         targets = related(people, later)
         labels = {name: column[0] for name, column in labels_of(targets).items()}
         latents = {name: float(column[0]) for name, column in latents_of(targets, deviations, arguments.effect).items()}
-        yield Scan(participant, f"{arguments.prefix}-{participant:04d}", session, scanner, labels, latents)
+        yield Scan(participant_id, session, scanner, labels, latents)
 
 
 def image_of(planned: Scan, grid: Grid, seed: int) -> np.ndarray:
     """The image int16 (x, y, z) of one scan; two sessions share the anatomy and differ in bias field and noise."""
-    warp = draw_warp(stream(seed, planned.participant, "warp"))
+    warp = draw_warp(stream(seed, planned.participant_id, "warp"))
     tissues = tissues_of(build_anatomy(grid), planned.latents, warp)
-    noise = stream(seed, planned.participant, "noise", planned.session)
+    noise = stream(seed, planned.participant_id, "noise", planned.session)
     return scan(tissues, planned.scanner, grid.voxel_size_mm, noise)
 
 
@@ -156,7 +158,7 @@ def write_head(path: Path, image: np.ndarray, grid: Grid) -> None:
 
 
 def _cohort_row(planned: Scan, arguments: Arguments) -> dict[str, Any]:
-    draws = stream(arguments.seed, planned.participant, "missing", planned.session).random(len(TARGETS))
+    draws = stream(arguments.seed, planned.participant_id, "missing", planned.session).random(len(TARGETS))
     known = {
         name: planned.labels[name] if draw >= arguments.missing * (RARELY if name in RARELY_MISSING else 1) else None
         for name, draw in zip(TARGETS, draws, strict=True)

@@ -66,18 +66,24 @@ def fit_best(
         InputError: when no setting gives a score on the validation rows.
     """
     best: Chosen | None = None
+    failed: list[str] = []
     for setting in tried:
-        fitted = fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
+        try:
+            fitted = fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
+        except FloatingPointError as error:
+            failed.append(str(error))
+            continue
+        finally:
+            if on_fit is not None:
+                on_fit()
         predicted, probabilities = predict_rows(fitted, inputs, split.validation)
         found = scores(target.kind, labels[split.validation], predicted, probabilities)
         if best_of(target.kind, [best.validation_scores if best else {}, found]) == 1:
             best = Chosen(fitted, setting, found)
-        if on_fit is not None:
-            on_fit()
     if best is None:
         raise InputError(
             f"no setting of {source.strategy.name!r} gives a score on {len(split.validation)} validation images; use more "
-            "people, or a larger validation_fraction"
+            f"people, or a larger validation_fraction{''.join(f' ({reason})' for reason in failed)}"
         )
     return best
 

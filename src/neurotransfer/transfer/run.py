@@ -113,7 +113,7 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         "seed": seed,
         "from": model.card.name,
         "from_provenance": dict(model.card.provenance),
-        "cohorts": [{"name": cohort.name, "n_images": len(cohort), "n_participants": cohort.n_participants}],
+        "cohorts": [cohort.facts],
         "setting": dict(best.setting),
         "validation_scores": dict(best.validation_scores),
         "epochs": best.fitted.epochs,

@@ -27,7 +27,7 @@ def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
 
     console = Console(file=sys.stderr)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -46,4 +46,4 @@ def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
         if total == 0:
             progress.update(task, total=done)
     if not console.is_terminal:
-        console.print(f"{description}: {done} done", highlight=False)
+        print(f"{description}: {done} done", file=sys.stderr)

@@ -7,14 +7,20 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from neurotransfer.artifacts import is_file, is_folder
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.cohort.volumes import IMAGE_SUFFIXES
-from neurotransfer.errors import InputError
+from neurotransfer.errors import CohortError, InputError
 from neurotransfer.models.folder import Model, check_volumes, load_model
 from neurotransfer.training import features, predictions
 from neurotransfer.transfer.adapt import column_values
 
 KEYS = ("participant_id", "session_id", "image")
+TABLES = ("participants.tsv", "cohort.tsv", "cohort.csv", "cohort.parquet")
+# the last part of the name of what lies beside a scan and is none
+NO_SCANS = ("mask", "dseg", "probseg")
+# what files without a table have no use for
+OF_TABLES = ("space", "desc", "mask", "columns", "recode", "targets", "images")
 
 
 def predict(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], object] | None = None) -> pd.DataFrame:
@@ -74,20 +80,22 @@ def read_scans(path: Path | str, **options: object) -> Cohort:
     """What `predict` takes: one scan, a folder of scans, a cohort table or a BIDS dataset, as a cohort.
 
     Args:
-        path: a file ending in .nii, .nii.gz, .mgz or .mgh, a folder of such files, or what `read_cohort` reads.
-        options: of `read_cohort`.
+        path: a file ending in .nii, .nii.gz, .mgz or .mgh, a folder of such files (masks and segmentations, by their
+            names, and hidden files are passed over), or what `read_cohort` reads.
+        options: of `read_cohort`; those of a table or of BIDS say nothing about scans without one.
 
     Raises:
         InputError: when there is nothing of that kind.
+        CohortError: with all scans that cannot be used.
     """
     path = Path(path)
-    if path.is_dir() and not any((path / name).is_file() for name in ("participants.tsv", "cohort.tsv")):
-        scans = sorted(file for file in path.iterdir() if file.name.endswith(IMAGE_SUFFIXES))
+    if is_folder(path) and not any(is_file(path / name) for name in TABLES):
+        scans = sorted(file for file in path.iterdir() if _is_scan(file))
         if scans:
-            return _of_files(scans, path.name, options)
-    if path.is_file() and path.name.endswith(IMAGE_SUFFIXES):
-        return _of_files([path], path.name, options)
-    if not path.exists():
+            return _of_files(scans, path, options)
+    if is_file(path) and path.name.endswith(IMAGE_SUFFIXES):
+        return _of_files([path], path, options)
+    if not is_folder(path) and not is_file(path):
         raise InputError(
             f"there is no {str(path)!r}; give a scan ({', '.join(IMAGE_SUFFIXES)}), a folder of scans, a cohort table or a "
             "BIDS dataset"
@@ -95,10 +103,24 @@ def read_scans(path: Path | str, **options: object) -> Cohort:
     return read_cohort(path, **options)  # type: ignore[arg-type]
 
 
-def _of_files(scans: list[Path], name: str, options: dict[str, object]) -> Cohort:
+def _is_scan(file: Path) -> bool:
+    is_image = file.name.endswith(IMAGE_SUFFIXES) and not file.name.startswith(".")
+    return is_image and _stem(file).split("_")[-1].lower() not in NO_SCANS
+
+
+def _stem(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).stem
+
+
+def _of_files(scans: list[Path], source: Path, options: dict[str, object]) -> Cohort:
+    kept = {"name": source.resolve().name} | {key: value for key, value in options.items() if key not in OF_TABLES}
     with TemporaryDirectory() as folder:
         table = Path(folder) / "scans.tsv"
-        rows = [{"participant_id": file.name.split(".")[0], "image": str(file.resolve())} for file in scans]
+        rows = [{"participant_id": _stem(file), "image": str(file.resolve())} for file in scans]
         pd.DataFrame(rows).to_csv(table, sep="\t", index=False)
-        kept = {key: value for key, value in options.items() if key in ("alignment", "on_scan")}
-        return read_cohort(table, name=name, **kept)  # type: ignore[arg-type]
+        try:
+            return read_cohort(table, **kept)  # type: ignore[arg-type]
+        except CohortError as error:
+            raise CohortError(
+                source, error.problems, "mend or remove these scans and run the same command again"
+            ) from None

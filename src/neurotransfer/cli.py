@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,9 +91,13 @@ def _read(path: Path, space: str | None, desc: str | None, mask: str | None, ali
         cohort = read_cohort(
             path, space=space, desc=desc, mask=mask, alignment=alignment, targets=targets, on_scan=advance
         )
-    for note in cohort.notes:
-        print(f"note: {note}", file=sys.stderr)
+    _say(cohort.notes)
     return cohort
+
+
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 @app.command()
@@ -191,6 +196,8 @@ def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, option
     loaded = load_model(model)
     with bar("check", 0) as advance:
         cohort = read_scans(scans, on_scan=advance, images=loaded.card.grid is not None, **options)
+    seen = len(loaded.card.overlap(cohort))
+    _say([*cohort.notes, *([f"the model was trained on {seen} of these people: too good for them"] if seen else [])])
     with bar("volumes", len(cohort)) as advance:
         table = (run_embed if embedding else run_predict)(loaded, cohort, on_scan=advance)
     write_table(out, table)
@@ -247,8 +254,7 @@ def benchmark(
 
     run = run_benchmark(study, out, data=data, workers=workers, resume=resume, dry_run=dry_run,
                         command=" ".join(["neurotransfer", *sys.argv[1:]]), progress=bar)  # fmt: skip
-    for note in run.plan.notes:
-        print(f"note: {note}", file=sys.stderr)
+    _say(run.plan.notes)
     if run.results is None:
         print(
             f"{len(run.plan.targets)} tasks, {len(run.plan.cells)} cells, {run.plan.n_fits} fits; would write {run.folder}"

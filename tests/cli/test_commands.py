@@ -62,12 +62,13 @@ def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path):
     assert "optimistic" in done.stdout
     assert "40 of these participants were in the pretraining" in done.stderr
     assert load_model(fitted).card.strategy == "frozen"
-    ok("predict", fitted, tiny_cohort, "--out", tmp_path / "p.tsv")
+    done = ok("predict", fitted, tiny_cohort, "--out", tmp_path / "p.tsv")
+    assert "note: the model was trained on 40 of these people" in done.stderr
     table = pd.read_csv(tmp_path / "p.tsv", sep="\t")
     assert {"diagnosis", "diagnosis_probability_patient", "diagnosis_probability_control"} <= set(table)
     assert table["diagnosis_probability_patient"].between(0, 1).all()
     head = next((tiny_cohort.parent / "heads").iterdir())
-    ok("predict", fitted, head, "--out", tmp_path / "one.csv")
+    assert "note" not in ok("predict", fitted, head, "--out", tmp_path / "one.csv").stderr
     assert len(pd.read_csv(tmp_path / "one.csv")) == 1
     ok("embed", fitted, tiny_cohort, "--out", tmp_path / "e.parquet")
     assert [column for column in pd.read_parquet(tmp_path / "e.parquet") if column.startswith("feature_")]

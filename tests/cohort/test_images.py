@@ -225,7 +225,7 @@ def test_one_volume_of_a_fourth_dimension_is_three_dimensions(tmp_path):
     voxels = noise(0).get_fdata()[..., None].astype(np.int16)
     path = save(made(voxels), tmp_path / "scan.nii")
     assert describe_image(path)[0] == (6, 7, 8)
-    assert examine_scan(path) == (((6, 7, 8), "RAS"), "")
+    assert examine_scan(path)[:2] == (((6, 7, 8), "RAS"), "")
 
 
 def half_mask(affine=AFFINE, shape=(6, 7, 8)):
@@ -248,7 +248,7 @@ def half_mask(affine=AFFINE, shape=(6, 7, 8)):
 )
 def test_a_mask_must_lie_where_its_image_lies(tmp_path, mask, message):
     scan, inside = save(noise(0), tmp_path / "scan.nii"), save(mask, tmp_path / "mask.nii")
-    described, remark = examine_scan(scan, inside)
+    described, remark, _ = examine_scan(scan, inside)
     assert described == ((6, 7, 8), "RAS")
     assert re.search(message, remark)
     assert bool(message) == bool(remark)
@@ -290,7 +290,7 @@ def test_a_damaged_header_gives_an_image_or_our_error(tmp_path, changes, cut, su
     path = tmp_path / f"scan{suffix}"
     path.write_bytes(bytes(content[:cut]) if suffix == ".nii" else gzip.compress(bytes(content[:cut])))
     try:
-        (shape, orientation), remark = examine_scan(path)
+        (shape, orientation), remark, _ = examine_scan(path)
     except InputError:
         return
     assert len(shape) == len(orientation) == 3
@@ -303,10 +303,22 @@ def test_real_heads_are_opened():
     paths = sorted(SHARED.glob("ds*/sub-*/anat/*_T1w.nii.gz"))[::25]
     assert paths
     for path in paths:
-        (shape, orientation), remark = examine_scan(path)
+        (shape, orientation), remark, _ = examine_scan(path)
         assert min(shape) > 50
         assert (orientation, remark) == ("LAS", "")
 
 
 def test_the_phantom_is_what_the_tests_of_volumes_think_it_is(tmp_path):
     assert describe_image(save(phantom(), tmp_path / "scan.nii")) == ((36, 40, 34), "RAS")
+
+
+def test_litres_are_those_of_the_bright_tissue_inside_the_mask(tmp_path):
+    voxels = np.zeros((20, 20, 20), np.int16)
+    voxels[2:12, 2:12, 2:12] = 700
+    voxels[14:18] = 30
+    affine = np.diag([-5.0, 10, 4, 1])
+    scan = save(made(voxels, affine), tmp_path / "scan.nii")
+    assert examine_scan(scan).litres == pytest.approx(1000 * 200 / 1e6)
+    inside = np.zeros((20, 20, 20), np.uint8)
+    inside[:7] = 1
+    assert examine_scan(scan, save(made(inside, affine), tmp_path / "mask.nii")).litres == pytest.approx(0.1)

@@ -2,6 +2,7 @@
 
 import re
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -497,3 +498,21 @@ def test_depression_in_native_space_is_read():
     assert infer_target("group", cohort.table).classes == ("control", "depr")
     found = problems_of(SHARED / "ds002748", **options)
     assert all('alignment = "centre"' in problem for problem in found)
+
+
+def test_heads_with_a_skull_are_told_and_those_within_their_mask_are_not(tmp_path):
+    rows = []
+    for index, side in enumerate((30, 30, 26)):
+        voxels = np.zeros((32, 32, 32), np.int16)
+        voxels[1:side, 1:side, 1:side] = 500 + np.arange(side - 1)
+        image = nibabel.Nifti1Image(voxels, np.diag([4.75, 4.75, 4.75, 1]))
+        save(image, tmp_path / f"scan{index}.nii")
+        inside = np.zeros((32, 32, 32), np.uint8)
+        inside[4:24, 4:24, 4:24] = 1
+        save(nibabel.Nifti1Image(inside, image.affine), tmp_path / f"mask{index}.nii")
+        rows.append({"participant_id": f"s{index}", "image": f"scan{index}.nii"})
+    (note,) = read_cohort(write_rows(tmp_path / "heads.tsv", rows)).notes
+    assert note.startswith("2 of 3 scans fill more than 2.3 litres")
+    assert "give brain masks" in note
+    masked = [{**row, "mask": f"mask{index}.nii"} for index, row in enumerate(rows)]
+    assert read_cohort(write_rows(tmp_path / "masked.tsv", masked)).notes == ()

@@ -17,6 +17,11 @@ from neurotransfer.errors import CohortError, ImageError, InputError, unknown
 from neurotransfer.targets import as_text, infer_target
 
 NATIVE_ADVICE = 'images in native space may differ: say so with alignment = "centre"'
+LARGEST_BRAIN_LITRES = 2.3
+SKULL_NOTE = (
+    f"fill more than {LARGEST_BRAIN_LITRES} litres and seem to have their skull; networks here know heads without it: give "
+    "brain masks (a column mask, or mask = NAME for a BIDS folder)"
+)
 
 
 def read_cohort(
@@ -72,7 +77,8 @@ def read_cohort(
     table = _completed(table, path.parent if is_file(path) else path)
     problems = _problems_of_rows(table, images) + _problems_of_targets(table, targets)
     if images and check:
-        problems += _problems_of_images(table, alignment == "world", on_scan)
+        found, remarks = _problems_of_images(table, alignment == "world", on_scan)
+        problems, notes = problems + found, [*notes, *remarks]
     if problems:
         raise CohortError(path, problems, "mend or remove these rows and run the same command again")
     return Cohort(name or _name(path), table, alignment, tuple(notes))
@@ -152,19 +158,24 @@ def _problems_of_targets(table: pd.DataFrame, targets: Sequence[str]) -> list[st
     return problems
 
 
-def _problems_of_images(table: pd.DataFrame, same: bool, on_scan: Callable[[], object] | None) -> list[str]:
-    problems, described = [], {}
+def _problems_of_images(
+    table: pd.DataFrame, same: bool, on_scan: Callable[[], object] | None
+) -> tuple[list[str], list[str]]:
+    """The problems of all images, and remarks for the reader."""
+    problems, described, large = [], {}, 0
     for row in _rows(table["image"] != ""):
         mask = table["mask"].iloc[row]
         try:
-            described[row], remark = examine_scan(Path(table["image"].iloc[row]), Path(mask) if mask else None)
+            described[row], remark, litres = examine_scan(Path(table["image"].iloc[row]), Path(mask) if mask else None)
+            large += litres > LARGEST_BRAIN_LITRES
             if remark:
                 problems.append(f"{_where(table, row)}: {remark}")
         except ImageError as error:
             problems.append(f"{_where(table, row)}: {error}")
         if on_scan is not None:
             on_scan()
-    return problems + (_differing(table, described) if same else [])
+    notes = [f"{large} of {len(described)} scans {SKULL_NOTE}"] if large else []
+    return problems + (_differing(table, described) if same else []), notes
 
 
 def _differing(table: pd.DataFrame, described: dict[int, tuple[tuple[int, ...], str]]) -> list[str]:

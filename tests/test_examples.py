@@ -18,7 +18,7 @@ def printed_by(name, folder):
     elsewhere.mkdir()
     command = [sys.executable, str(EXAMPLES / name), str(folder / "made")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=elsewhere, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=elsewhere, env=environment)
     assert done.returncode == 0, done.stderr
     assert not list(elsewhere.iterdir())
     return done.stdout

@@ -156,13 +156,13 @@ def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_pa
     while len(list(cells.rglob("*.json"))) < 5 and process.poll() is None and time.monotonic() - waited < 90:
         time.sleep(0.02)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert not (tmp_path / "run" / "manifest.json").exists()
     if how != signal.SIGKILL:
         assert process.returncode == 2
         assert "run the same command again" in errors
         assert "Traceback" not in errors
-    again = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    again = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert again.returncode == 0, again.stderr
     assert_same(finished[0], tmp_path / "run")
 
@@ -301,7 +301,7 @@ def test_features_that_do_not_fit_the_disk_are_not_half_written(tmp_path):
         "    except Exception as error:\n"
         "        print(type(error).__name__)\n"
     )
-    found = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=100)
+    found = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=500)
     assert found.stdout.split() == ["StorageError", "StorageError"], found.stderr
     assert list(tmp_path.iterdir()) == []
 

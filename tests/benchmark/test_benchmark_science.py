@@ -12,7 +12,7 @@ from neurotransfer.simulate import simulate
 from neurotransfer.statistics.permutation import holm, paired_test
 from neurotransfer.training import Recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SHAPE, VOXEL_MM = (32, 38, 32), 192 / 38
 LR = {"lr": [3e-3, 1e-3]}

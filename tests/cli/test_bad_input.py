@@ -15,7 +15,7 @@ import pytest
 
 def run(*arguments, **options):
     command = [sys.executable, "-m", "neurotransfer", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, **options)
 
 
 def refused(*arguments, **options):

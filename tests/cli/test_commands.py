@@ -13,7 +13,7 @@ from neurotransfer.models import load_model
 
 def run(*arguments, cwd=None):
     command = [sys.executable, "-m", "neurotransfer", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=cwd)
 
 
 def ok(*arguments, cwd=None):

@@ -29,6 +29,9 @@ CohortPath = Annotated[
         help="A table of scans (.tsv, .csv, .parquet; columns participant_id, image, targets) or a BIDS folder."
     ),
 ]
+ModelFolder = Annotated[Path, typer.Argument(help="A model folder.")]
+Scans = Annotated[Path, typer.Argument(help="A scan, a folder of scans, a table of scans or a BIDS folder.")]
+TableOut = Annotated[Path, typer.Option(help="The table to write: .tsv, .csv or .parquet.")]
 Space = Annotated[str | None, typer.Option(help="BIDS space of the images to take, e.g. MNI152.")]
 Desc = Annotated[str | None, typer.Option(help="BIDS desc of the images to take.")]
 Mask = Annotated[str | None, typer.Option(help="BIDS desc of the brain mask to apply, e.g. brain.")]
@@ -206,9 +209,9 @@ def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, option
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    scans: Annotated[Path, typer.Argument(help="A scan, a folder of scans, a table of scans or a BIDS folder.")],
-    out: Annotated[Path, typer.Option(help="The table to write: .tsv, .csv or .parquet.")],
+    model: ModelFolder,
+    scans: Scans,
+    out: TableOut,
     space: Space = None,
     desc: Desc = None,
     mask: Mask = None,
@@ -221,9 +224,9 @@ def predict(
 
 @app.command()
 def embed(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
-    scans: Annotated[Path, typer.Argument(help="A scan, a folder of scans, a table of scans or a BIDS folder.")],
-    out: Annotated[Path, typer.Option(help="The table to write: .tsv, .csv or .parquet.")],
+    model: ModelFolder,
+    scans: Scans,
+    out: TableOut,
     space: Space = None,
     desc: Desc = None,
     mask: Mask = None,

@@ -32,6 +32,18 @@ def assert_same(first, second):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+def interrupt_after(n_cells, monkeypatch):
+    done = []
+
+    def interrupted(workspace, cell):
+        if len(done) == n_cells:
+            raise KeyboardInterrupt
+        done.append(cell)
+        cell_module.run_cell(workspace, cell)
+
+    monkeypatch.setattr("neurotransfer.benchmark.workers.run_cell", interrupted)
+
+
 @pytest.fixture(scope="module")
 def module_study(tiny_values):
     return parse_study(tiny_values)
@@ -110,15 +122,7 @@ def test_two_workers_give_the_same_table(finished, module_study, tmp_path):
 
 
 def test_going_on_after_an_interruption_gives_the_same_table(finished, module_study, tmp_path, monkeypatch):
-    done = []
-
-    def interrupted(workspace, cell):
-        if len(done) == 9:
-            raise KeyboardInterrupt
-        done.append(cell)
-        cell_module.run_cell(workspace, cell)
-
-    monkeypatch.setattr("neurotransfer.benchmark.workers.run_cell", interrupted)
+    interrupt_after(9, monkeypatch)
     with pytest.raises(InterruptedRunError, match="run the same command again"):
         benchmark(module_study, tmp_path / "run")
     monkeypatch.undo()
@@ -153,7 +157,7 @@ def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_pa
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cells = tmp_path / "run" / "cells"
     waited = time.monotonic()
-    while len(list(cells.rglob("*.json"))) < 5 and process.poll() is None and time.monotonic() - waited < 90:
+    while len(list(cells.rglob("*.json"))) < 5 and process.poll() is None and time.monotonic() - waited < 300:
         time.sleep(0.02)
     process.send_signal(how)
     _, errors = process.communicate(timeout=300)
@@ -272,15 +276,7 @@ def test_what_is_the_fault_of_the_machine_is_not_kept_as_a_result(module_study, 
 
 
 def test_a_run_that_was_interrupted_can_be_shown(module_study, tmp_path, monkeypatch):
-    done = []
-
-    def interrupted(workspace, cell):
-        if len(done) == 5:
-            raise KeyboardInterrupt
-        done.append(cell)
-        cell_module.run_cell(workspace, cell)
-
-    monkeypatch.setattr("neurotransfer.benchmark.workers.run_cell", interrupted)
+    interrupt_after(5, monkeypatch)
     with pytest.raises(InterruptedRunError):
         benchmark(module_study, tmp_path / "run")
     fits = pd.read_parquet(tmp_path / "run" / "results.parquet")

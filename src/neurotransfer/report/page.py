@@ -158,7 +158,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
     fits = [("fits", f"{len(run.results)}"), ("of these failed", f"{int(run.results['error'].notna().sum())}")]
     times = [
         (label, duration(float(manifest[key])))
-        for key, label in (("seconds", "time in all"), ("fit_seconds", "time of the fits"))
+        for key, label in (("fit_seconds", "time of all fits added up"), ("seconds", "time of the last session"))
         if key in manifest
     ]
     facts = [(key.replace("_", " "), _plain(value)) for key, value in run.study.items() if key not in SHOWN_APART]

@@ -1,5 +1,7 @@
 """Figures: what is drawn follows the tables, and the SVG can stand inside a page."""
 
+import itertools
+import math
 import re
 import subprocess
 import sys
@@ -96,6 +98,15 @@ def test_published_curves_are_laid_under_where_score_and_statistic_fit():
     assert sum("November 2025" in name for name in names) == 5
 
 
+def test_small_studies_stay_readable_beside_large_published_ones():
+    ax = learning_curves(curve(AGE), AGE, LOOKS, "mean", published_curves("april_age")).axes[0]
+    assert ax.get_xscale() == "log"
+    ticks = sorted(ax.get_xticks())
+    assert set(curve(AGE)["n"]) <= set(ticks)
+    assert max(ticks) == 2500
+    assert all(later >= 1.6 * tick for tick, later in itertools.pairwise(ticks))
+
+
 def test_legend_has_every_strategy_and_explains_markers():
     names = legend(learning_curves(curve(AGE), AGE, LOOKS, "mean"))
     assert set(STRATEGIES) <= set(names)
@@ -103,8 +114,9 @@ def test_legend_has_every_strategy_and_explains_markers():
 
 
 def test_no_two_strategies_look_alike():
-    many = looks([str(index) for index in range(len(COLOURS) * len(MARKERS))])
-    assert len(set(many.values())) == 70
+    many = looks([str(index) for index in range(math.lcm(len(COLOURS), len(MARKERS)))])
+    assert len(set(many.values())) == len(many) == 40
+    assert len({look.colour for look in looks("12345678").values()}) == 8
     assert len({look.colour for look in LOOKS.values()}) == len({look.marker for look in LOOKS.values()}) == 5
 
 

@@ -14,7 +14,8 @@ from neurotransfer.report.style import GREY, HEIGHT, INK, Look, axes, figure, le
 from neurotransfer.statistics import SCORES
 
 LOGARITHMIC_ABOVE = 5
-ERRORS_LOGARITHMIC_ABOVE = 8
+ERRORS_LOGARITHMIC_ABOVE = 5
+TICKS_APART = 1.6
 OVERLAY_ROOM = 1.1
 _DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
 
@@ -39,15 +40,17 @@ def learning_curves(
     drawing = figure(height=HEIGHT + (OVERLAY_ROOM if published is not None else 0))
     ax = axes(drawing)
     overlay = _published_lines(ax, published, task, statistic)
+    under = [float(n) for line in overlay for n in np.asarray(line.get_xdata(), float)]
+    sizes = pd.Series([*curve["n"], *under], dtype=float)
     names = [name for name in looks if (curve["strategy"] == name).any()]
     for index, name in enumerate(names):
         rows = curve[curve["strategy"] == name].sort_values("n")
-        _curve(ax, rows, looks[name], name, _aside(rows["n"], index - (len(names) - 1) / 2, curve["n"]))
+        _curve(ax, rows, looks[name], name, _aside(rows["n"], index - (len(names) - 1) / 2, sizes))
     level = SCORES[task.score].chance_level(len(task.classes))
     if level is not None:
         ax.axhline(level, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         ax.annotate("chance", (1, level), (-2, 2), ax.get_yaxis_transform(), "offset points", ha="right", color=GREY)
-    _sizes_axis(ax, sorted({int(n) for n in curve["n"]}))
+    _sizes_axis(ax, sorted({int(n) for n in curve["n"]}), sorted({int(n) for n in sizes}))
     if not SCORES[task.score].higher_is_better:
         _errors_axis(ax, curve["value"].to_numpy(float))
     ax.set_ylabel(f"{SCORES[task.score].label}{f' ({task.unit})' if task.score == 'mae' and task.unit else ''}")
@@ -96,10 +99,15 @@ def _marker_keys() -> list[Line2D]:
     ]
 
 
-def _sizes_axis(ax: Axes, sizes: list[int]) -> None:
-    if is_logarithmic(sizes):
+def _sizes_axis(ax: Axes, sizes: list[int], every: Sequence[int] = ()) -> None:
+    """Ticks at the sizes of the study, and at those of published curves that stand well apart from the tick before."""
+    ticks = list(sizes)
+    for n in sorted(set(every) - set(sizes)):
+        if all(max(n, tick) >= TICKS_APART * min(n, tick) for tick in ticks):
+            ticks.append(n)
+    if is_logarithmic(every or sizes):
         ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(sizes))
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     ax.set_xlabel("n, training images")

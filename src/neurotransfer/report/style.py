@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe and Ito 2008, without the yellow that cannot be seen on white
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
 GREY = "#767676"
 LIGHT = "#d9d9d9"
@@ -40,7 +40,7 @@ class Look:
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each name, by its position; no two alike below 70 names.
+    """A look for each name, by its position; no two alike below 40 names.
 
     Example:
         >>> looks(["baseline", "frozen"])["frozen"]

@@ -154,7 +154,14 @@ def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_pa
     (tmp_path / "tiny.toml").write_text("\n".join(f"{key} = {toml(value)}" for key, value in tiny_study.items()))
     command = [sys.executable, "-m", "neurotransfer", "benchmark", str(tmp_path / "tiny.toml")]
     command += ["--out", str(tmp_path / "run"), "--workers", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # tests started in the background of a shell hand an ignored SIGINT to their children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     cells = tmp_path / "run" / "cells"
     waited = time.monotonic()
     while len(list(cells.rglob("*.json"))) < 5 and process.poll() is None and time.monotonic() - waited < 300:

@@ -19,12 +19,24 @@ PARTS = {
     "progress": set(),
     "targets": {"errors"},
     "artifacts": {"errors"},
+    "published": {"errors"},
     "statistics": {"errors", "seeding", "targets"},
     "cohort": {"errors", "seeding", "targets", "artifacts"},
     "models": {"errors", "seeding", "targets", "artifacts", "cohort"},
     "training": {"errors", "seeding", "targets", "models"},
 }
-NO_TORCH = {"statistics", "report", "simulate", "cohort", "errors", "seeding", "targets", "artifacts", "progress"}
+NO_TORCH = {
+    "statistics",
+    "report",
+    "simulate",
+    "cohort",
+    "errors",
+    "seeding",
+    "targets",
+    "artifacts",
+    "progress",
+    "published",
+}
 
 
 def part_of(path: Path) -> str:

@@ -9,6 +9,7 @@ import pytest
 from neurotransfer import learning_curve, workflow
 from neurotransfer.benchmark import read_study
 from neurotransfer.benchmark.workspace import open_workspace
+from neurotransfer.cohort import read_cohort
 from neurotransfer.errors import InputError, ModelError, StudyError
 from neurotransfer.models import load_model
 from neurotransfer.transfer import STRATEGIES
@@ -212,7 +213,7 @@ def test_with_a_model_all_strategies_are_run(planned, tiny_model):
         ({"replicates": 0}, StudyError, "replicates"),
         ({"test": "half"}, StudyError, "test"),
         ({"seed": -1}, StudyError, "seed"),
-        ({"workers": 0}, InputError, "workers is 1 or more"),
+        ({"workers": 0}, InputError, "workers is a whole number of 1 or more"),
         ({"strategies": ["linaer"]}, StudyError, "did you mean 'linear'"),
         ({"strategies": ["linear", "linear"]}, StudyError, "two strategies are called 'linear'"),
         ({"strategies": []}, StudyError, "strategies"),
@@ -298,3 +299,38 @@ def test_a_demo_does_not_take_a_folder_that_holds_something_else(tiny_demo, tmp_
     with pytest.raises(InputError, match=r"holds no simulated cohort \(found: thesis\.txt\)"):
         demo(tmp_path)
     assert (tmp_path / "data" / "pretraining" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sizes": 20}, r"protocol.sizes: must be a list, for example \[50, 100\], found 20"),
+        ({"sizes": "20"}, r"protocol.sizes: must be a list"),
+        ({"workers": "2"}, r"whole number of 1 or more, got '2'"),
+        ({"workers": 0}, r"whole number of 1 or more, got 0"),
+        ({"target": ["age"]}, r"target is one column, got \['age'\]"),
+        ({"study": "studies/demo.toml"}, r"study is a dictionary of keys of a study file, got 'studies/demo.toml'"),
+        ({"strategies": "linaer"}, r"unknown strategy 'linaer'.*did you mean 'linear'"),
+        ({"model": 3}, r"model is a path, got int"),
+    ],
+)
+def test_slips_in_the_call_are_said_in_words(regions, tmp_path, wrong, said):
+    with pytest.raises(InputError, match=said):
+        curve(regions, tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cohort_that_was_read_is_refused_with_the_way_out(regions, tmp_path):
+    with pytest.raises(InputError, match=r"cohort is a path, got Cohort: give the path of the table"):
+        curve(read_cohort(regions, images=False), tmp_path / "out")
+
+
+def test_one_strategy_may_be_given_as_a_word_and_a_target_may_have_any_name(regions, tmp_path):
+    table = pd.read_csv(regions).rename(columns={"age": "age/years"})
+    table.to_csv(tmp_path / "regions.csv", index=False)
+    run = curve(
+        tmp_path / "regions.csv", tmp_path / "out", strategies="linear", target="age/years", sizes=np.array([20])
+    )
+    assert run.results["task"].unique().tolist() == ["age_years"]
+    assert run.results["error"].isna().all()
+    assert "age/years" in (tmp_path / "out" / "report.html").read_text()

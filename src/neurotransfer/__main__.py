@@ -12,6 +12,9 @@ from neurotransfer.errors import NeurotransferError
 # every wrong option or argument of typer is one of these; its own name for them is private
 _WrongCall: type[Exception] = typer.BadParameter.__bases__[0]  # type: ignore[assignment]
 
+# what typer makes of Ctrl-C outside of its standalone mode
+_INTERRUPTED = 130
+
 
 def _stop(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
@@ -21,14 +24,14 @@ def main() -> None:
     """The entry point of `neurotransfer` and of `python -m neurotransfer`."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
     except _WrongCall as error:
         error.show()  # type: ignore[attr-defined]
         sys.exit(2)
     except NeurotransferError as error:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; what was finished is kept: run the same command again to go on")
+        code = _INTERRUPTED
     except MemoryError:
         _fail(
             "not enough memory; what was finished is kept: use fewer --workers, a smaller batch_size or a coarser grid, and "
@@ -42,6 +45,9 @@ def main() -> None:
         _fail(
             f"no space left on the device ({error.filename or 'a temporary folder'}): free some space and run it again"
         )
+    if code == _INTERRUPTED:
+        _fail("interrupted; run the same command again")
+    sys.exit(code)
 
 
 def _fail(message: str) -> NoReturn:

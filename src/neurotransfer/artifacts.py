@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 PACKAGES = ("neurotransfer", "torch", "numpy", "scipy", "pandas", "scikit-learn", "nibabel", "nilearn")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
+    errno.ENOENT,
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
@@ -68,6 +69,29 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and try to write in it, before anything long begins.
+
+    Raises:
+        StorageError: when the disk is full or the place cannot be written.
+    """
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+def require_no_file(path: Path) -> None:
+    """Refuse to write over a file that is there, and a place that cannot be written, before anything long begins.
+
+    Raises:
+        InputError: when something lies at `path`.
+        StorageError: when its folder cannot be written.
+    """
+    if os.path.lexists(path):
+        raise InputError(f"{str(path)!r} is there already; give another --out, or remove it")
+    require_writable(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

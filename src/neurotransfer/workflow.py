@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurotransfer.benchmark import Run, benchmark, parse_study, read_study
 from neurotransfer.benchmark.run import Progress, silent
-from neurotransfer.errors import InputError
+from neurotransfer.benchmark.study import file_name
+from neurotransfer.errors import InputError, listed
 from neurotransfer.models import load_model
 from neurotransfer.report import report
 from neurotransfer.simulate import simulate
@@ -53,17 +56,19 @@ def learning_curve(
     Example:
         >>> run = learning_curve("cohort.tsv", "diagnosis", out="runs/diagnosis", model="models/multi")  # doctest: +SKIP
     """
-    names = list(strategies) if strategies is not None else [
-        name for name, strategy in STRATEGIES.items() if model is not None or not strategy.needs_model
-    ]  # fmt: skip
+    _check_call(cohort, target, model, study)
+    if strategies is None:
+        names = [name for name, strategy in STRATEGIES.items() if model is not None or not strategy.needs_model]
+    else:
+        names = [strategies] if isinstance(strategies, str) else list(strategies)
     values: dict[str, Any] = {
         "name": "learning_curve",
         "title": f"Learning curve of {target}",
         "seed": seed,
         "cohort": {"path": str(Path(cohort).absolute())},
-        "tasks": {target: {"target": target}},
+        "tasks": {file_name(target): {"target": target, "label": target}},
         "strategies": [_part(name, model) for name in names],
-        "protocol": {"sizes": list(sizes), "replicates": replicates, "test": test},
+        "protocol": {"sizes": np.asarray(sizes).tolist(), "replicates": replicates, "test": test},
     }
     if model is not None:
         grid = load_model(model).card.grid
@@ -72,6 +77,31 @@ def learning_curve(
     run = benchmark(parse_study(_merged(values, study or {})), out, workers=workers, progress=progress)
     report(run.folder)
     return run
+
+
+def _check_call(cohort: object, target: object, model: object, study: object) -> None:
+    problems = [
+        f"{name} is a path, got {type(value).__name__}: {advice}"
+        for name, value, advice in (
+            (
+                "cohort",
+                cohort,
+                "give the path of the table or BIDS folder, what read_cohort takes beside it goes into study",
+            ),
+            ("model", model, "give the model folder"),
+        )
+        if not isinstance(value, Path | str) and (name != "model" or value is not None)
+    ]
+    if not isinstance(target, str):
+        problems.append(
+            f"target is one column, got {target!r}: make one learning curve a target, or a study with several tasks"
+        )
+    if study is not None and not isinstance(study, Mapping):
+        problems.append(
+            f"study is a dictionary of keys of a study file, got {study!r}: a whole file goes to benchmark()"
+        )
+    if problems:
+        raise InputError(listed("the arguments of learning_curve", problems))
 
 
 def _part(name: str, model: Path | str | None) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 import copy
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurotransfer.benchmark import parse_study, read_study
+from neurotransfer.benchmark.study import NAME, file_name
 from neurotransfer.errors import StudyError
 from neurotransfer.transfer import STRATEGIES
 from neurotransfer.workflow import shipped_study
@@ -68,11 +71,53 @@ def test_shipped_studies_are_valid_and_use_every_strategy(name):
         ({"network": {"pooling": "mean"}}, r"pooling.*'mean'"),
         ({"network": {"width": 0}}, r"width"),
         ({"seed": -1}, r"seed"),
+        ({"protocol": {"sizes": 10}}, r"protocol.sizes: must be a list, for example \[50, 100\], found 10"),
+        ({"protocol": {"sizes": "10,15"}}, r"protocol.sizes: must be a list, for example \[50, 100\], found '10,15'"),
+        ({"protocol": {"sizes": [10.5]}}, r"protocol.sizes.0: must be a whole number, found 10.5"),
+        ({"cohort": "sim"}, r"cohort: must be a table of key = value, found 'sim'"),
+        (
+            {"strategies": [{"strategy": "linear", "grid": {"penalty": [-1.0]}}]},
+            r"'penalty' is a number above 0, found -1",
+        ),
+        ({"strategies": [{"strategy": "baseline", "grid": {"dropout": [1]}}]}, r"from 0 to below 1, found 1"),
+        (
+            {"strategies": [{"strategy": "baseline", "grid": {"epochs": [2.5]}}]},
+            r"whole number of 1 or more, found 2.5",
+        ),
+        (
+            {"tasks": {"age": {"target": "age", "published": ["nope"]}}},
+            r"unknown published curve 'nope'; allowed: april",
+        ),
+        ({"tasks": {"Age": {"target": "age"}, "age": {"target": "age"}}}, r"differ by capitals only \('age'\)"),
     ],
 )
 def test_wrong_studies_say_what_was_found_and_allowed(more, said):
     with pytest.raises(StudyError, match=said):
         parse_study(changed(**more))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", ".hidden", "a/b", "../../evil", "/absolute", "a\\b", "a:b", "a\n", "x" * 61, "-a"]
+)
+def test_names_that_would_leave_the_run_folder_are_refused(name):
+    other = {"strategies": [{"strategy": "frozen", "model": name}], "models": {name: {"path": "m"}}}
+    for more in ({"tasks": {name: {"target": "age"}}}, other):
+        with pytest.raises(StudyError, match="names files; allowed are 1 to 60 letters"):
+            parse_study(changed(**more))
+    if name:
+        with pytest.raises(StudyError, match=r"strategy .* names files"):
+            parse_study(changed(strategies=[{"strategy": "baseline", "label": name}]))
+
+
+@pytest.mark.parametrize("name", ["age", "MMSE score", "frozen (multi-task)", "a+b", "1.5T", "âge", "_x"])
+def test_ordinary_names_are_taken(name):
+    assert list(parse_study(changed(tasks={name: {"target": "age"}})).tasks) == [name]
+    assert parse_study(changed(strategies=[{"strategy": "linear", "label": name}])).strategies[0].title == name
+
+
+@given(st.text(min_size=1))
+def test_any_text_becomes_a_name_of_a_task(text):
+    assert NAME.fullmatch(file_name(text))
 
 
 def test_all_problems_come_in_one_message():

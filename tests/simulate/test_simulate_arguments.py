@@ -117,9 +117,9 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path, marker
     assert (tmp_path / "cohort.tsv").read_text() == "mine"
 
 
-def test_an_earlier_cohort_is_removed_and_other_files_are_kept(tmp_path):
+def test_an_interrupted_cohort_is_removed_and_other_files_are_kept(tmp_path):
     claim_folder(tmp_path, GOOD)
-    old = [tmp_path / name for name in ("cohort.tsv", "truth.tsv", "truth.json", "heads/sim-0009_ses-1_T1w.nii.gz")]
+    old = [tmp_path / name for name in ("cohort.tsv", "truth.tsv", "heads/sim-0009_ses-1_T1w.nii.gz")]
     old.append(tmp_path / "heads" / ".sim-0010_ses-1_T1w.nii.gz.x1.gz")
     kept = [tmp_path / "notes.txt", tmp_path / "heads" / "readme.txt"]
     for path in [*old, *kept]:
@@ -127,6 +127,16 @@ def test_an_earlier_cohort_is_removed_and_other_files_are_kept(tmp_path):
     claim_folder(tmp_path, GOOD)
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in kept)
+
+
+def test_a_finished_cohort_is_refused_and_left_alone(tmp_path):
+    claim_folder(tmp_path, GOOD)
+    kept = [tmp_path / name for name in ("cohort.tsv", "truth.tsv", "truth.json", "heads/sim-0009_ses-1_T1w.nii.gz")]
+    for path in kept:
+        path.write_text("x")
+    with pytest.raises(InputError, match="holds a finished simulated cohort; give another folder, or remove that one"):
+        claim_folder(tmp_path, GOOD)
+    assert all(path.read_text() == "x" for path in kept)
 
 
 def test_a_place_below_a_file_cannot_be_written(tmp_path):

@@ -123,8 +123,13 @@ def test_the_first_people_of_a_larger_cohort_are_those_of_a_smaller_one(tmp_path
     assert all(smaller[name] == larger[name] for name in heads)
 
 
-def test_an_earlier_cohort_is_replaced(tmp_path):
+def test_a_finished_cohort_is_kept_and_an_unfinished_one_replaced(tmp_path):
     simulate(tmp_path, 3, shape=SMALL, seed=1)
+    before = files(tmp_path)
+    with pytest.raises(InputError, match="holds a finished simulated cohort"):
+        simulate(tmp_path, 1, shape=SMALL, seed=2)
+    assert files(tmp_path) == before
+    (tmp_path / "truth.json").unlink()
     table = read(simulate(tmp_path, 1, shape=SMALL, seed=2, prefix="new", second_sessions=0))
     assert [path.name for path in (tmp_path / "heads").iterdir()] == ["new-0001_ses-1_T1w.nii.gz"]
     assert len(table) == 1

@@ -23,7 +23,7 @@ from neurotransfer.transfer import (
     settings,
     whole_network,
 )
-from neurotransfer.transfer.strategies import allowed_settings
+from neurotransfer.transfer.strategies import SETTINGS, allowed_settings
 
 GRID = Grid((32, 32, 32), 5.0)
 AGE = Target("age", "continuous", location=50.0, scale=12.0)
@@ -93,6 +93,33 @@ def test_nine_settings_unless_there_is_nothing_to_set(name):
 def test_settings_that_mean_nothing_are_refused(name):
     with pytest.raises(InputError, match="unknown setting 'depth'"):
         settings(get_strategy(name), {"depth": [1]})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (1.0, "is a list of values, got 1.0"),
+        ("10", "is a list of values, got '10'"),
+        ([], "has no values"),
+        (["0.1"], "is a number above 0, found '0.1'"),
+        ([True], "is a number above 0, found True"),
+        ([0.1, -1.0], "is a number above 0, found -1.0"),
+        ([float("nan")], "is a number above 0, found nan"),
+        ([float("inf")], "is a number above 0, found inf"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(values, said):
+    with pytest.raises(InputError, match=rf"strategy 'linear': setting 'penalty' {said}"):
+        settings(get_strategy("linear"), {"penalty": values})
+
+
+def test_the_own_settings_of_every_strategy_pass_the_check_and_counts_come_out_whole():
+    for strategy in STRATEGIES.values():
+        settings(strategy, strategy.grid)
+        assert set(allowed_settings(strategy)) <= set(SETTINGS)
+    tried = settings(get_strategy("finetuned"), {"batch_size": np.array([4.0, 8.0]), "lr": (1e-3,)})
+    assert tried == [{"batch_size": 4, "lr": 1e-3}, {"batch_size": 8, "lr": 1e-3}]
+    assert all(type(setting["batch_size"]) is int for setting in tried)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -83,8 +83,8 @@ def benchmark(
         InputError: when study, cohort or models are wrong, or `out` holds another study; StorageError when the disk is full;
             InterruptedRunError when it was stopped; what was finished is kept.
     """
-    if workers < 1:
-        raise InputError(f"--workers is 1 or more, got {workers}")
+    if not isinstance(workers, int) or workers < 1:
+        raise InputError(f"--workers is a whole number of 1 or more, got {workers!r}")
     base = Path(data) if data is not None else Path(study).parent if isinstance(study, Path | str) else Path()
     if not base.is_dir():
         raise InputError(f"there is no data folder {str(base)!r}; give --data the folder that holds the cohorts")
@@ -102,7 +102,7 @@ def benchmark(
         return _locked(study, base, folder, workers, command, progress)
     except Timeout:
         raise InputError(f"another process is working on {str(folder)!r}; wait for it, or give another --out") from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, InterruptedRunError):
         raise InterruptedRunError(
             f"interrupted; what was finished is kept in {str(folder)!r}: run the same command again to go on"
         ) from None

@@ -1,13 +1,16 @@
 """A study file: which cohort, targets, sizes, replicates, strategies, grids and budget."""
 
+import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neurotransfer.errors import InputError, StudyError, unknown
+from neurotransfer.published import published_names
 from neurotransfer.transfer.strategies import STRATEGIES, get_strategy, settings
 
 if sys.version_info >= (3, 11):
@@ -17,6 +20,8 @@ else:
 
 
 SMALLEST = 8
+# tasks, models and strategies name files: no separators of folders, nothing hidden
+NAME = re.compile(r"\w[\w .+()-]{0,59}")
 
 
 class _Part(BaseModel):
@@ -140,10 +145,27 @@ class Study(_Part):
         return self
 
 
+def file_name(text: str) -> str:
+    """A text as a name that a task may have: what no file name should hold becomes `_`.
+
+    Example:
+        >>> file_name("score/total")
+        'score_total'
+    """
+    return re.sub(r"[^\w .+()-]", "_", f"_{text}" if not re.match(r"\w", text) else text)[:60]
+
+
 def _problems(study: Study) -> Iterator[str]:
     titles = [part.title for part in study.strategies]
     for title in sorted({title for title in titles if titles.count(title) > 1}):
         yield f"two strategies are called {title!r}; give one of them a label"
+    yield from _problems_of_names("task", study.tasks, "use label for what the figures show")
+    yield from _problems_of_names("model", study.models, "rename it")
+    yield from _problems_of_names("strategy", set(titles), "give it another label")
+    for task, task_part in study.tasks.items():
+        for curve in task_part.published:
+            if curve not in published_names():
+                yield f"task {task!r}: {unknown('published curve', curve, published_names())}"
     for part in study.strategies:
         if part.strategy not in STRATEGIES:
             yield unknown("strategy", part.strategy, STRATEGIES)
@@ -152,6 +174,19 @@ def _problems(study: Study) -> Iterator[str]:
     sizes = study.protocol.sizes
     if list(sizes) != sorted(set(sizes)) or sizes[0] < SMALLEST:
         yield f"sizes must rise and be {SMALLEST} or more (a fifth for validation is 2 images then), got {list(sizes)}"
+
+
+def _problems_of_names(what: str, names: Iterable[str], advice: str) -> Iterator[str]:
+    for name in names:
+        if not NAME.fullmatch(name):
+            yield (
+                f"{what} {name!r} names files; allowed are 1 to 60 letters, digits, spaces and _ . + ( ) -, a letter, digit "
+                f"or _ first; {advice}"
+            )
+    # on some file systems they would be one file
+    for name, count in Counter(name.casefold() for name in names).items():
+        if count > 1:
+            yield f"two names of a {what} differ by capitals only ({name!r}); rename one"
 
 
 def _problems_of_strategy(part: StrategyPart, study: Study) -> Iterator[str]:
@@ -201,18 +236,27 @@ def parse_study(values: dict[str, Any], source: str = "the study") -> Study:
         raise StudyError(f"{count} problem{'s' * (count != 1)} in {source}:\n{lines}") from None
 
 
+# the words of TOML for what pydantic calls by its Python name
+_PLAIN = {
+    "tuple_type": "must be a list, for example [50, 100]",
+    "list_type": "must be a list, for example [50, 100]",
+    "dict_type": "must be a table of key = value",
+    "model_type": "must be a table of key = value",
+    "model_attributes_type": "must be a table of key = value",
+    "too_short": "must not be empty",
+    "int_from_float": "must be a whole number",
+}
+
+
 def _sentence(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return unknown(f"key in {_table(problem['loc'])}", str(problem["loc"][-1]), _keys_at(problem["loc"][:-1]))
     if problem["type"] == "missing":
         return f"{where} is missing"
-    text = problem["msg"].removeprefix("Value error, ")
-    return (
-        f"{where}: {text}, found {problem['input']!r}"
-        if problem["type"] != "value_error"
-        else f"{where}: {text}".lstrip(": ")
-    )
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['msg'].removeprefix('Value error, ')}".lstrip(": ")
+    return f"{where}: {_PLAIN.get(problem['type'], problem['msg'])}, found {problem['input']!r}"
 
 
 def _table(location: tuple) -> str:

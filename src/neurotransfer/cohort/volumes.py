@@ -30,6 +30,7 @@ __all__ = [
 RECIPE = "grid-1"
 ARRAY, STORE = "volumes.npy", "volumes.json"
 ALIGNMENTS = ("world", "centre")
+LEAST_INSIDE = 0.5
 
 
 def load_volume(path: Path, grid: Grid, mask: Path | None = None, alignment: str = "world") -> np.ndarray:
@@ -44,19 +45,37 @@ def load_volume(path: Path, grid: Grid, mask: Path | None = None, alignment: str
 
     Raises:
         ImageError: as `read_image`, when mask and image differ in shape or place, when nothing above zero is inside the
-            mask, or when nothing of the head meets the grid.
+            mask, or when less than half of the head lies inside the grid.
     """
     if alignment not in ALIGNMENTS:
         raise InputError(unknown("alignment", alignment, ALIGNMENTS))
     image, voxels = opened(path)
-    volume = resample(head_of(path, image, voxels, mask), image.affine, grid, alignment)
+    voxels = head_of(path, image, voxels, mask)
+    volume = resample(voxels, image.affine, grid, alignment)
     inside = volume[volume > 0]
     if inside.size < 0.001 * volume.size:
         raise ImageError(
             f"{str(path)!r} does not meet the grid of the model (alignment {alignment!r}); a scan in native space "
             'needs alignment = "centre"'
         )
+    _require_inside(path, voxels, image.affine, volume, grid, alignment)
     return np.clip(volume / np.percentile(inside, 99), 0, 1).astype(np.float32)
+
+
+def _require_inside(
+    path: Path, voxels: np.ndarray, affine: np.ndarray, volume: np.ndarray, grid: Grid, alignment: str
+) -> None:
+    # both sums in the same units, up to the smoothing; a spike far brighter than tissue must not decide
+    brightest = np.percentile(voxels[voxels > 0][::8], 99)
+    head = np.clip(voxels, 0, brightest).sum(dtype=float) * abs(np.linalg.det(affine[:3, :3]))
+    inside = np.clip(volume, 0, brightest).sum(dtype=float) * grid.voxel_size_mm**3
+    if inside < LEAST_INSIDE * head:
+        sides = " x ".join(f"{side * grid.voxel_size_mm:.4g}" for side in grid.shape)
+        raise ImageError(
+            f"only {max(inside / head, 0):.0%} of the head in {str(path)!r} lies inside the grid, {sides} mm around the brain "
+            f"of MNI152 (alignment {alignment!r}); a brain needs about 150 x 180 x 150 mm: give more or larger voxels, or, for "
+            'a scan in native space, alignment = "centre"'
+        )
 
 
 def resample(voxels: np.ndarray, affine: np.ndarray, grid: Grid, alignment: str = "world") -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,18 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file, save_file
 
-from neurotransfer.artifacts import is_file, is_folder, read_json, storage, write_atomically, write_json
+from neurotransfer.artifacts import (
+    is_file,
+    is_folder,
+    read_json,
+    require_writable,
+    storage,
+    write_atomically,
+    write_json,
+)
 from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.cohort.volumes import RECIPE
-from neurotransfer.errors import InputError, ModelError
+from neurotransfer.errors import InputError, InterruptedRunError, ModelError
 from neurotransfer.models.network import Network, build_encoder
 from neurotransfer.targets import Target
 
@@ -85,6 +94,29 @@ def require_new(folder: Path) -> None:
         raise ModelError(f"a model lies already in {str(folder)!r}; give another --out, or remove that folder")
 
 
+@contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """A folder for a model that is yet to be fitted: made and tried before, and taken away when nothing came of it.
+
+    Raises:
+        ModelError: when a model lies there already.
+        StorageError: when it cannot be written, found out before the fit and not after.
+        InterruptedRunError: when the fit is interrupted.
+    """
+    require_new(folder)
+    require_writable(folder)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted; no model was kept in {str(folder)!r}: the same command begins anew"
+        ) from None
+    finally:
+        with suppress(OSError):
+            # only an empty folder goes
+            folder.rmdir()
+
+
 def save_model(folder: Path, model: Model) -> Path:
     """Write weights, then the card, whose existence means that the model is complete; returns the folder.
 
@@ -97,8 +129,12 @@ def save_model(folder: Path, model: Model) -> Path:
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / WEIGHTS, lambda path: _save(state, path))
-    write_json(folder / CARD, _to_json(model.card))
+    write_json(folder / CARD, _to_json(model.card) | {"weights_sha256": _checksum(folder)})
     return folder
+
+
+def _checksum(folder: Path) -> str:
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 def _save(state: dict[str, Any], path: Path) -> None:
@@ -136,7 +172,8 @@ def load_model(folder: Path | str) -> Model:
             "`neurotransfer pretrain COHORT --targets age,sex --out MODEL`"
         )
     try:
-        card = _from_json(read_json(folder / CARD), folder)
+        values = read_json(folder / CARD)
+        card = _from_json(values, folder)
         network = Network(build_encoder(card.architecture, card.arguments), card.targets)
     except ModelError:
         raise
@@ -147,6 +184,11 @@ def load_model(folder: Path | str) -> Model:
     except Exception as error:
         reason = " ".join(str(error).split())[:MOST_REASON]
         raise ModelError(f"the weights in {str(folder)!r} are absent, damaged or of another model ({reason})") from None
+    if _checksum(folder) != values["weights_sha256"]:
+        raise ModelError(
+            f"the weights in {str(folder)!r} are damaged or of another model (not those of weights_sha256 in {CARD}); copy "
+            "the model folder again"
+        )
     return Model(network.eval(), card)
 
 
@@ -155,12 +197,12 @@ def _from_json(values: Any, folder: Path) -> Card:
         raise ModelError(
             f"{str(folder / CARD)!r} is not a model card of format {FORMAT}; update neurotransfer or the card"
         )
-    absent = [key for key in Card.__dataclass_fields__ if key not in values]
+    absent = [key for key in (*Card.__dataclass_fields__, "weights_sha256") if key not in values]
     if absent:
         raise InputError(f"no {', '.join(absent)}")
     grid = values["grid"]
     card = Card(
-        **{key: value for key, value in values.items() if key != "format"}
+        **{key: value for key, value in values.items() if key not in ("format", "weights_sha256")}
         | {
             "targets": tuple(Target.from_dict(target) for target in values["targets"]),
             "grid": None if grid is None else Grid(tuple(grid["shape"]), grid["voxel_size_mm"]),

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurotransfer.artifacts import provenance, storage, write_table
+from neurotransfer.artifacts import provenance, write_table
 from neurotransfer.cohort import Cohort, Grid, holdout_split, store_volumes
 from neurotransfer.errors import InputError, unknown
-from neurotransfer.models.folder import Card, Model, people_of, require_new, save_model
+from neurotransfer.models.folder import Card, Model, new_folder, people_of, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.statistics.metrics import scores
@@ -57,7 +57,7 @@ def pretrain(
 
     Raises:
         InputError: when a target is not in the table or unusable, or the loss was never finite; ModelError when `out`
-            holds a model; StorageError when it cannot be written.
+            holds a model; StorageError when it cannot be written; InterruptedRunError when it was stopped.
     """
     options, folder = options or Pretraining(), Path(out)
     require_new(folder)
@@ -68,8 +68,6 @@ def pretrain(
     wanted = [target.scaled_to(labels[target.name][train]) for target in wanted]
     with seeded(integer_seed(options.seed, "pretrain", "weights")):
         network = Network(build_encoder(options.architecture, dict(options.arguments)), wanted)
-    with storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
 
     def record(row: dict[str, Any], found: dict[str, np.ndarray]) -> None:
@@ -77,22 +75,23 @@ def pretrain(
         if on_epoch is not None:
             on_epoch(rows[-1])
 
-    with TemporaryDirectory() as cache:
-        volumes = store_volumes(Path(cache), cohort.images, options.grid, cohort.alignment)
-        learn, check = (
-            Examples(volumes, part, {name: values[part] for name, values in labels.items()})
-            for part in (train, validation)
-        )
-        fit_seed = integer_seed(options.seed, "pretrain", "fit")
-        try:
-            history = fit(network, learn, check, options.recipe, seed=fit_seed, on_epoch=record)
-        except FloatingPointError as error:
-            raise InputError(f"cannot pretrain: {error}") from None
-        del volumes, learn, check
-    best = rows[history.best_epoch - 1]
-    model = Model(network, _card(cohort, wanted, options, folder, best, len(train), len(validation)))
-    write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
-    save_model(folder, model)
+    with new_folder(folder):
+        with TemporaryDirectory() as cache:
+            volumes = store_volumes(Path(cache), cohort.images, options.grid, cohort.alignment)
+            learn, check = (
+                Examples(volumes, part, {name: values[part] for name, values in labels.items()})
+                for part in (train, validation)
+            )
+            fit_seed = integer_seed(options.seed, "pretrain", "fit")
+            try:
+                history = fit(network, learn, check, options.recipe, seed=fit_seed, on_epoch=record)
+            except FloatingPointError as error:
+                raise InputError(f"cannot pretrain: {error}") from None
+            del volumes, learn, check
+        best = rows[history.best_epoch - 1]
+        model = Model(network, _card(cohort, wanted, options, folder, best, len(train), len(validation)))
+        write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
+        save_model(folder, model)
     return model
 
 

@@ -81,12 +81,12 @@ def check_arguments(arguments: Arguments) -> None:
 
 
 def claim_folder(out: Path, arguments: Arguments) -> None:
-    """Make `out` ready: created or, when it holds an earlier simulated cohort, emptied of that cohort.
+    """Make `out` ready: created or, when it holds a simulated cohort that was interrupted, emptied of that cohort.
 
     A marker is written first, so that an interrupted cohort can be replaced; other files beside a cohort are kept.
 
     Raises:
-        InputError: when `out` is a file, or holds files but no simulated cohort.
+        InputError: when `out` is a file, or holds a finished cohort, or files but no simulated cohort.
         StorageError: when it cannot be written.
 
     """
@@ -106,7 +106,11 @@ def _empty(out: Path) -> None:
             f"{str(out)!r} is not empty and holds no simulated cohort (found: {found}); "
             "give a new or an empty folder, or remove what is in it"
         )
-    for name in (COMPLETE, COHORT, TRUTH):
+    if (out / COMPLETE).exists():
+        raise InputError(
+            f"{str(out)!r} holds a finished simulated cohort; give another folder, or remove that one, to simulate anew"
+        )
+    for name in (COHORT, TRUTH):
         (out / name).unlink(missing_ok=True)
     for image in (out / HEADS).glob(f"*{IMAGE_ENDING}*"):
         image.unlink()

@@ -77,7 +77,7 @@ def simulate(
     files, and the first participants of a larger cohort are those of a smaller one.
 
     Args:
-        out: a new or empty folder, or one with an earlier simulated cohort, which is replaced.
+        out: a new or empty folder, or one whose simulated cohort was interrupted, which is replaced.
         participants: how many people.
         shape: voxels of an image; they are isotropic and as fine as a whole brain allows (4 mm for 40 x 48 x 40).
         seed: of all randomness.
@@ -89,7 +89,7 @@ def simulate(
         on_scan: called after every scan (for a progress bar).
 
     Raises:
-        InputError: with all wrong arguments, or when `out` holds something else.
+        InputError: with all wrong arguments, or when `out` holds a finished cohort or something else.
         StorageError: when the disk is full or `out` cannot be written.
 
     Example:

@@ -11,7 +11,7 @@ import numpy as np
 from neurotransfer.artifacts import provenance
 from neurotransfer.cohort import Cohort, Grid, Split, holdout_split, store_volumes
 from neurotransfer.errors import InputError
-from neurotransfer.models.folder import Card, Model, load_model, people_of, require_new, save_model
+from neurotransfer.models.folder import Card, Model, load_model, new_folder, people_of, require_new, save_model
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Recipe
@@ -75,16 +75,19 @@ def transfer(
     labels = cohort.labels(wanted)
     split = _split(cohort, wanted, labels, validation_fraction, seed)
     source = make_source(chosen, model=model, grid=model.card.grid, target=wanted, columns=tuple(columns), seed=seed)
-    with TemporaryDirectory() as cache:
-        volumes = None if source.columns else store_volumes(Path(cache), cohort.images, _grid(model), cohort.alignment)
-        inputs = inputs_of(source, cohort, volumes, model)
-        best = fit_best(
-            source, inputs, wanted, labels, split, settings(chosen, grid), recipe or Recipe(),
-            integer_seed(seed, "transfer", strategy, target), on_fit,
-        )  # fmt: skip
-        del volumes, inputs
-    made = Model(whole_network(source, best.fitted), _card(model, cohort, source, best, folder, seed))
-    save_model(folder, made)
+    with new_folder(folder):
+        with TemporaryDirectory() as cache:
+            volumes = (
+                None if source.columns else store_volumes(Path(cache), cohort.images, _grid(model), cohort.alignment)
+            )
+            inputs = inputs_of(source, cohort, volumes, model)
+            best = fit_best(
+                source, inputs, wanted, labels, split, settings(chosen, grid), recipe or Recipe(),
+                integer_seed(seed, "transfer", strategy, target), on_fit,
+            )  # fmt: skip
+            del volumes, inputs
+        made = Model(whole_network(source, best.fitted), _card(model, cohort, source, best, folder, seed))
+        save_model(folder, made)
     return Transferred(made, folder, best.setting, best.validation_scores, len(model.card.overlap(cohort)))
 
 

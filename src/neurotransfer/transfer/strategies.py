@@ -1,15 +1,35 @@
 """The strategies as values in one table: they differ in few answers and share one loop, one split and one budget."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from neurotransfer.errors import InputError, unknown
 
 HEAD_GRID = {"lr": (3e-2, 1e-2, 3e-3), "weight_decay": (0.0, 0.1, 1.0)}
 NETWORK_GRID = {"lr": (3e-3, 1e-3, 3e-4), "dropout": (0.0, 0.25, 0.5)}
 PENALTY_GRID = {"penalty": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)}
+
+_POSITIVE: tuple[str, Callable[[float], bool]] = ("a number above 0", lambda value: 0 < value < math.inf)
+_WHOLE: tuple[str, Callable[[float], bool]] = (
+    "a whole number of 1 or more",
+    lambda value: value >= 1 and value % 1 == 0,
+)
+# what a setting may be, in words and as a check
+SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "lr": _POSITIVE,
+    "weight_decay": ("a number of 0 or more", lambda value: 0 <= value < math.inf),
+    "batch_size": _WHOLE,
+    "epochs": _WHOLE,
+    "patience": _WHOLE,
+    "dropout": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
+    "penalty": _POSITIVE,
+}
 
 
 @dataclass(frozen=True)
@@ -88,7 +108,7 @@ def settings(strategy: Strategy, grid: Mapping[str, Sequence[Any]] | None = None
     """Every setting of a strategy: the product of its grid, or of the grid given instead; one empty one without a grid.
 
     Raises:
-        InputError: for a name that the strategy has no use for, or an empty list of values.
+        InputError: for a name that the strategy has no use for, an empty list of values, or a value that cannot be.
 
     Example:
         >>> settings(STRATEGIES["frozen"], {"lr": [0.1, 0.01]})
@@ -99,9 +119,20 @@ def settings(strategy: Strategy, grid: Mapping[str, Sequence[Any]] | None = None
     for name, values in grid.items():
         if name not in allowed:
             raise InputError(f"strategy {strategy.name!r}: {unknown('setting', name, allowed)}")
-        if not values:
-            raise InputError(f"strategy {strategy.name!r}: setting {name!r} has no values; give one or more")
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        _check_values(f"strategy {strategy.name!r}: setting {name!r}", name, values)
+    exact = [[int(value) if SETTINGS[name] is _WHOLE else value for value in values] for name, values in grid.items()]
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*exact)]
+
+
+def _check_values(what: str, name: str, values: Any) -> None:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
+        raise InputError(f"{what} is a list of values, got {values!r}")
+    if not len(values):
+        raise InputError(f"{what} has no values; give one or more")
+    allowed, fits = SETTINGS[name]
+    for value in values:
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not fits(float(value)):
+            raise InputError(f"{what} is {allowed}, found {value!r}")
 
 
 def allowed_settings(strategy: Strategy) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ CITATION = "E. H. Leonardsen, Transfer learning for neuroimaging data, talks of 
 
 @cache
 def _table() -> pd.DataFrame:
-    with resources.files("neurotransfer.report").joinpath("published.csv").open(encoding="utf-8") as file:
+    with resources.files("neurotransfer").joinpath("published.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 

@@ -107,7 +107,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"there is no file {str(path)!r}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as JSON ({error}); write it again") from None
+        raise InputError(
+            f"{str(path)!r} cannot be read as JSON ({error}); write it again, or remove what a command makes anew"
+        ) from None
 
 
 def is_file(path: Path) -> bool:

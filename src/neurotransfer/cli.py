@@ -31,7 +31,7 @@ CohortPath = Annotated[
 ]
 ModelFolder = Annotated[Path, typer.Argument(help="A model folder.")]
 Scans = Annotated[Path, typer.Argument(help="A scan, a folder of scans, a table of scans or a BIDS folder.")]
-TableOut = Annotated[Path, typer.Option(help="The table to write: .tsv, .csv or .parquet.")]
+TableOut = Annotated[Path, typer.Option(help="The new table to write: .tsv, .csv or .parquet.")]
 Space = Annotated[str | None, typer.Option(help="BIDS space of the images to take, e.g. MNI152.")]
 Desc = Annotated[str | None, typer.Option(help="BIDS desc of the images to take.")]
 Mask = Annotated[str | None, typer.Option(help="BIDS desc of the brain mask to apply, e.g. brain.")]
@@ -158,6 +158,7 @@ def transfer(
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     regional: Annotated[str, typer.Option(help="Columns of regional volumes for the strategy linear.")] = "",
     epochs: Annotated[int, typer.Option(help="At most; the best one on validation is kept.")] = 30,
+    validation_fraction: Annotated[float, typer.Option(help="Share of the people who choose setting and epoch.")] = 0.2,
     seed: Seed = 0,
     space: Space = None,
     desc: Desc = None,
@@ -175,7 +176,7 @@ def transfer(
     scans = _read(cohort, space, desc, mask, alignment, [target])
     with bar("settings", len(tried)) as advance:
         made = run_transfer(model, scans, target, strategy, out, columns=_names(regional), recipe=Recipe(epochs=epochs),
-                            seed=seed, on_fit=advance)  # fmt: skip
+                            validation_fraction=validation_fraction, seed=seed, on_fit=advance)  # fmt: skip
     found = {name: value for name, value in made.validation_scores.items() if value == value}
     if made.overlap:
         print(f"note: {made.overlap} of these participants were in the pretraining of the model", file=sys.stderr)
@@ -188,7 +189,7 @@ def transfer(
 
 
 def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, options: dict[str, Any]) -> None:
-    from neurotransfer.artifacts import table_suffix, write_table
+    from neurotransfer.artifacts import require_no_file, table_suffix, write_table
     from neurotransfer.models import load_model
     from neurotransfer.predict import embed as run_embed
     from neurotransfer.predict import predict as run_predict
@@ -196,6 +197,7 @@ def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, option
     from neurotransfer.progress import bar
 
     table_suffix(out)
+    require_no_file(out)
     loaded = load_model(model)
     with bar("check", 0) as advance:
         cohort = read_scans(scans, on_scan=advance, images=loaded.card.grid is not None, **options)

@@ -10,6 +10,7 @@ from neurotransfer.errors import InputError, unknown
 
 MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA")
 MOST_NAMED = 10
+NO_TARGETS = ("participant_id", "image", "mask")
 KINDS = ("continuous", "binary", "categorical", "ordinal")
 KNOWN: dict[str, tuple[str, str]] = {
     "age": ("continuous", "years"),
@@ -153,13 +154,15 @@ def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str 
     numbers are binary when they have two values, continuous otherwise.
 
     Raises:
-        InputError: when the column is not there, has text where numbers belong, or has fewer than two values.
+        InputError: when the column is not there or names the scan, has text where numbers belong, or has fewer than two values.
 
     Example:
         >>> infer_target("smoker", pd.DataFrame({"smoker": ["yes", "no", "no"]})).classes
         ('no', 'yes')
     """
     column = column or name
+    if column in NO_TARGETS:
+        raise InputError(f"target {name!r}: the column {column!r} says which scan a row is; it is nothing to predict")
     if column not in table:
         raise InputError(unknown("target column", column, sorted(table.columns)))
     text = as_text(table[column])

@@ -18,6 +18,7 @@ from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
 from neurotransfer.benchmark.study import Study
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
+from neurotransfer.models import load_model, save_model
 from neurotransfer.report import report
 from neurotransfer.statistics.metrics import SCORES, scores
 
@@ -246,12 +247,14 @@ def test_images_and_models_that_have_changed_are_not_mixed_in(tiny_study, tiny_c
     tiny_study["strategies"] = [{"strategy": "frozen", "model": "multi", "grid": {"lr": [1e-2]}}]
     study = parse_study(tiny_study)
     benchmark(study, tmp_path / "run")
-    weights = tmp_path / "model" / "weights.safetensors"
-    before = weights.read_bytes()
-    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    other = load_model(tmp_path / "model")
+    other.network.head("age").bias.data += 1
+    shutil.rmtree(tmp_path / "model")
+    save_model(tmp_path / "model", other)
     with pytest.raises(InputError, match="this has changed: models"):
         benchmark(study, tmp_path / "run")
-    weights.write_bytes(before)
+    shutil.rmtree(tmp_path / "model")
+    shutil.copytree(tiny_model, tmp_path / "model")
     benchmark(study, tmp_path / "run")
     heads = sorted((tmp_path / "people" / "heads").iterdir())
     # the same head for two scans: another image of about the same size under the same name
@@ -368,7 +371,7 @@ def test_what_does_not_fit_is_refused_before_the_run(tiny_study, tmp_path, chang
 
 
 def test_workers_and_data_are_checked(module_study, tmp_path):
-    with pytest.raises(InputError, match="workers is 1 or more"):
+    with pytest.raises(InputError, match="workers is a whole number of 1 or more"):
         benchmark(module_study, tmp_path / "run", workers=0)
     with pytest.raises(InputError, match="no data folder"):
         benchmark(module_study, tmp_path / "run", data=tmp_path / "none")

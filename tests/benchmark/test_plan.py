@@ -120,6 +120,11 @@ def test_targets_and_subgroups_that_are_not_there():
     assert "unknown subgroup column 'grp'" in message
 
 
+def test_a_target_among_the_regional_columns_is_refused():
+    with pytest.raises(StudyError, match="task 'age': its target 'age' is a regional column; leave it out"):
+        make_plan(study(regional_columns=["age"]), people(), {})
+
+
 def test_the_score_shown_is_the_task_s_or_the_kind_s():
     one = study(tasks={"age": {"target": "age", "score": "mae"}, "ill": {"target": "ill"}})
     targets = targets_of(one, people())

@@ -3,8 +3,10 @@
 import gzip
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -93,12 +95,11 @@ def study_of(tmp_path, tiny_cohort, *, target="diagnosis", protocol="sizes = [10
         ({"protocol": "sizes = [5000]"}, "n = 5000 is not possible: allowed are 2 to"),
         ({"protocol": "sises = [10]"}, "did you mean 'sizes'"),
         ({"target": "diagnose"}, "did you mean 'diagnosis'"),
-        ({"target": "participant_id"}, "categorical"),
+        ({"target": "participant_id"}, "says which scan a row is"),
+        ({"target": "age", "more": 'regional_columns = ["age"]'}, "its target 'age' is a regional column"),
     ],
 )
 def test_studies_that_cannot_be_run(tmp_path, tiny_cohort, options, said):
-    if "participant" in options.get("target", ""):
-        said = "participant"
     message = refused("benchmark", study_of(tmp_path, tiny_cohort, **options), "--out", tmp_path / "run")
     assert said in message
     assert not (tmp_path / "run" / "cells").exists()
@@ -142,6 +143,10 @@ def test_text_where_numbers_belong(tmp_path, tiny_cohort):
         (["transfer", "nowhere", "COHORT", "--target", "bmi", "--strategy", "frozen", "--out", "m"], "no model folder"),
         (["transfer", "MODEL", "COHORT", "--target", "bmi", "--strategy", "frozen", "--out", "MODEL"], "lies already"),
         (["predict", "MODEL", "COHORT", "--out", "p.xlsx"], ".tsv, .csv, .parquet"),
+        (["predict", "MODEL", "COHORT", "--out", "COHORT"], "is there already; give another --out"),
+        (["embed", "MODEL", "COHORT", "--out", "COHORT"], "is there already; give another --out"),
+        (["pretrain", "COHORT", "--targets", "age", "--out", "m", "--voxel-size", "1"], "of the head"),
+        (["pretrain", "COHORT", "--targets", "participant_id", "--out", "m"], "says which scan a row is"),
         (["predict", "MODEL", "nowhere", "--out", "p.tsv"], "there is no"),
         (["report", "nowhere"], "nowhere"),
         (["benchmark", "nowhere.toml"], "there is no study file"),
@@ -154,6 +159,50 @@ def test_text_where_numbers_belong(tmp_path, tiny_cohort):
 def test_wrong_calls(arguments, said, tiny_cohort, tiny_model, tmp_path):
     places = {"COHORT": str(tiny_cohort), "MODEL": str(tiny_model)}
     assert said in refused(*[places.get(word, word) for word in arguments], cwd=tmp_path)
+
+
+def test_a_finished_cohort_is_not_simulated_away(tiny_cohort):
+    before = {path: path.read_bytes() for path in tiny_cohort.parent.rglob("*") if path.is_file()}
+    message = refused("simulate", tiny_cohort.parent, "--participants", 3)
+    assert "holds a finished simulated cohort" in message
+    assert {path: path.read_bytes() for path in tiny_cohort.parent.rglob("*") if path.is_file()} == before
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_training(tiny_cohort, tiny_model, tmp_path):
+    (tmp_path / "file").write_text("x")
+    place = tmp_path / "file" / "below"
+    message = refused("pretrain", tiny_cohort, "--targets", "age", "--out", place, "--epochs", 10_000)
+    assert "cannot write" in message
+    assert "epochs:" not in message
+    message = refused("predict", tiny_model, tiny_cohort, "--out", place / "p.tsv")
+    assert "cannot write" in message
+    assert "volumes:" not in message
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "transfer"])
+def test_an_interrupted_training_says_so_and_leaves_nothing(stage, tiny_cohort, tiny_model, tmp_path):
+    place, endless = tmp_path / "m", 10**6
+    words = {
+        "pretrain": [tiny_cohort, "--targets", "age,sex", "--width", "0.0625", "--shape", "32,38,32", "--voxel-size", "5.06"],
+        "transfer": [tiny_model, tiny_cohort, "--target", "age", "--strategy", "finetuned"],
+    }[stage]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neurotransfer", stage, *map(str, words), "--out", str(place), "--epochs", str(endless)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    waited = time.monotonic()
+    while not place.is_dir() and process.poll() is None and time.monotonic() - waited < 120:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 2, errors
+    assert "no model was kept" in errors
+    assert "Traceback" not in errors
+    assert not place.exists()
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path, tiny_cohort):

@@ -156,6 +156,16 @@ def test_a_session_that_participants_do_not_list_is_noted(tmp_path):
     assert "1 images are of a session that participants.tsv does not list" in cohort.notes[0]
 
 
+def test_leading_zeros_that_a_spreadsheet_took_are_guessed(tmp_path):
+    names = [f"sub-{person:03d}_T1w.nii" for person in range(8, 12)]
+    root = dataset(tmp_path, names, {"participant_id": ["8", "9", "10", "11"], "age": ["28", "29", "30", "31"]})
+    hint = "4 of 4 people of participants.tsv have no such T1w image ('sub-10' and the folder 'sub-010': were leading"
+    assert hint in read_cohort(root).notes[0]
+    with pytest.raises(CohortError, match="no value at all") as caught:
+        read_cohort(root, targets=["age"])
+    assert hint in str(caught.value)
+
+
 def test_people_without_a_scan_and_scans_without_a_person_are_noted(tmp_path):
     people = {"participant_id": ["sub-01", "sub-02", "sub-08", "sub-09"], "age": ["20", "21", "28", "29"]}
     cohort = read_cohort(dataset(tmp_path, RAW, people), targets=["age"])

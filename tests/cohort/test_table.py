@@ -43,6 +43,37 @@ def test_every_format_gives_the_same_cohort(tmp_path, rows, suffix):
     assert cohort.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("suffix", "mark", "said"), [(".csv", ";", "';'"), (".tsv", ",", "','"), (".csv", "\t", "tabs")]
+)
+def test_another_separator_is_named(tmp_path, rows, suffix, mark, said):
+    path = tmp_path / f"cohort{suffix}"
+    pd.DataFrame(rows).to_csv(path, sep=mark, index=False)
+    with pytest.raises(CohortError, match=f"seem to be separated by {said}"):
+        read_cohort(path)
+
+
+def test_a_sheet_and_another_encoding_are_told_how_to_be_saved(tmp_path):
+    (tmp_path / "cohort.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"allowed: .tsv, .csv, .parquet.*save the sheet as .csv"):
+        read_cohort(tmp_path / "cohort.xlsx")
+    (tmp_path / "cohort.csv").write_bytes("participant_id,image\nJürgen,a.nii\n".encode("latin-1"))
+    with pytest.raises(InputError, match="save it as UTF-8"):
+        read_cohort(tmp_path / "cohort.csv")
+
+
+def test_one_target_may_be_given_as_a_word(tmp_path, rows):
+    path = write_rows(tmp_path / "cohort.csv", rows)
+    assert len(read_cohort(path, targets="age")) == 6
+    assert problems_of(path, targets="aeg") == problems_of(path, targets=["aeg"])
+
+
+@pytest.mark.parametrize("column", ["participant_id", "image", "mask"])
+def test_what_names_a_scan_is_no_target(tmp_path, rows, column):
+    (problem,) = problems_of(write_rows(tmp_path / "cohort.csv", rows), targets=[column])
+    assert "says which scan a row is" in problem
+
+
 @pytest.mark.parametrize("name", ["cohort.tsv", "cohort.csv", "cohort.parquet"])
 def test_a_folder_with_a_cohort_table_is_that_table(tmp_path, rows, name):
     path = write_rows(tmp_path / name, rows)
@@ -452,6 +483,7 @@ def test_random_cells_give_nothing_but_our_errors(tmp_path, lines, suffix):
 
 @FUZZ
 @given(changes=st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=4), cut=st.integers(0, 3000))
+@example(changes=[(24, 128)], cut=0)
 def test_a_damaged_parquet_file_is_read_or_refused(tmp_path, changes, cut):
     path = tmp_path / "a.parquet"
     pd.DataFrame({"participant_id": ["a", "b"], "age": [1.5, 2.0]}).to_parquet(path, index=False)

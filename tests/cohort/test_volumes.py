@@ -238,6 +238,32 @@ def test_an_image_outside_of_the_grid_is_refused_with_the_way_out(tmp_path):
     assert loaded(voxels, tmp_path, alignment="centre").max() == 1
 
 
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("voxel_size_mm", [0.01, 1.0])
+def test_a_grid_that_is_too_small_for_a_head_is_refused(tmp_path, alignment, voxel_size_mm):
+    with pytest.raises(ImageError, match=r"only \d+% of the head .* lies inside the grid.*give more or larger voxels"):
+        loaded(phantom(), tmp_path, Grid((40, 48, 40), voxel_size_mm), alignment=alignment)
+
+
+def test_a_head_that_is_half_outside_of_the_grid_is_refused_with_the_way_out(tmp_path):
+    image = phantom()
+    moved = image.affine.copy()
+    moved[0, 3] += 120
+    beside = nibabel.Nifti1Image(np.asarray(image.dataobj), moved)
+    with pytest.raises(ImageError, match=r'of the head .* lies inside the grid.*native space, alignment = "centre"'):
+        loaded(beside, tmp_path)
+    np.testing.assert_allclose(
+        loaded(beside, tmp_path, alignment="centre"), loaded(image, tmp_path, alignment="centre")
+    )
+
+
+@pytest.mark.parametrize("codes", ORIENTATIONS[:4])
+@pytest.mark.parametrize("sides_mm", [1.0, (2.0, 3.0, 4.0), 6.0])
+def test_the_share_inside_the_grid_does_not_depend_on_how_a_head_is_stored(tmp_path, codes, sides_mm):
+    shape = tuple(int(180 / side) for side in np.broadcast_to(sides_mm, 3))
+    assert loaded(reoriented(phantom(shape, sides_mm), codes), tmp_path).max() == 1
+
+
 def test_an_unknown_alignment_is_refused(tmp_path):
     with pytest.raises(InputError, match="unknown alignment 'center'; allowed: world, centre; did you mean 'centre'"):
         loaded(phantom(), tmp_path, alignment="center")

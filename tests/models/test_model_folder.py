@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from neurotransfer.cohort import Cohort, Grid
-from neurotransfer.errors import ModelError, NeurotransferError, StorageError
+from neurotransfer.errors import InterruptedRunError, ModelError, NeurotransferError, StorageError
 from neurotransfer.models import ENCODERS, Card, Model, Network, build_encoder, load_model, save_model
 from neurotransfer.models import folder as module
-from neurotransfer.models.folder import CARD, WEIGHTS, check_volumes, people_of
+from neurotransfer.models.folder import CARD, WEIGHTS, check_volumes, new_folder, people_of
 from neurotransfer.targets import Target
 
 ARGUMENTS = {
@@ -175,13 +175,45 @@ def another_shape(path):
     save_file(load_file(path) | {"heads.age.bias": torch.zeros(2)}, path)
 
 
-@pytest.mark.parametrize("damage", [delete, truncate, empty, garbage, lose_a_key, gain_a_key, another_shape])
+def one_bit(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("damage", [delete, one_bit, truncate, empty, garbage, lose_a_key, gain_a_key, another_shape])
 def test_damaged_weights_are_refused(folder, damage):
     damage(folder / WEIGHTS)
-    with pytest.raises(ModelError, match=r"weights in .*toy.* are absent, damaged or of another model") as caught:
+    with pytest.raises(ModelError, match=r"weights in .*toy.* are (absent, )?damaged or of another model") as caught:
         load_model(folder)
     if damage in (lose_a_key, another_shape):
         assert "heads.age.bias" in str(caught.value)
+
+
+def test_new_folder_tries_the_place_first_and_takes_an_empty_folder_away(tmp_path, monkeypatch):
+    with (
+        pytest.raises(InterruptedRunError, match=r"no model was kept in .*mine.*begins anew"),
+        new_folder(tmp_path / "mine"),
+    ):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "mine").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    with pytest.raises(ValueError, match="x"), new_folder(tmp_path / "mine"):
+        raise ValueError("x")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+    with new_folder(tmp_path / "mine"):
+        save_model(tmp_path / "mine", made())
+    with pytest.raises(ModelError, match="a model lies already"), new_folder(tmp_path / "mine"):
+        pytest.fail("an occupied place was given")
+
+
+def test_new_folder_refuses_a_place_that_cannot_be_written(tmp_path, monkeypatch):
+    def read_only(*arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("neurotransfer.artifacts.tempfile.TemporaryFile", read_only)
+    with pytest.raises(StorageError, match=r"cannot write .*Read-only"), new_folder(tmp_path / "mine"):
+        pytest.fail("a place that cannot be written was given")
 
 
 def test_a_card_of_another_network_is_refused(folder):

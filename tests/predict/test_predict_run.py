@@ -444,6 +444,12 @@ def test_what_is_not_there_is_refused_with_what_may_be_given(tmp_path, name):
 @pytest.mark.parametrize("beside", ["notes.txt", "sub-01_mask.nii.gz"])
 def test_a_folder_without_scans_is_refused(tmp_path, beside):
     (tmp_path / beside).write_bytes(b"")
+    with pytest.raises(InputError, match=r"holds no scan \(\.nii.*no table \(participants\.tsv.*no sub-\* folder"):
+        read_scans(tmp_path)
+
+
+def test_a_bids_folder_without_its_table_is_told_what_it_lacks(tmp_path):
+    (tmp_path / "sub-01").mkdir()
     with pytest.raises(InputError, match=r"no participants\.tsv"):
         read_scans(tmp_path)
 

@@ -242,3 +242,12 @@ def test_published_tables_are_complete(name):
     assert not table.duplicated(["strategy", "n"]).any()
     assert table["value"].between(0, 1.1).all()
     assert table["sem"].notna().all() == name.startswith("april")
+
+
+@pytest.mark.parametrize("name", ["results.parquet", "page", "page.pdf"])
+def test_a_page_is_written_under_the_name_of_a_page_only(tmp_path, name):
+    run = fake_run.write_run(tmp_path)
+    before = (run / "results.parquet").read_bytes()
+    with pytest.raises(InputError, match=r"needs the ending .html or .htm; give another --out"):
+        report(run, run / name)
+    assert (run / "results.parquet").read_bytes() == before

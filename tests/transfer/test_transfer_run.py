@@ -70,6 +70,11 @@ def test_linear_on_regional_volumes(tiny_model, tmp_path):
     assert np.corrcoef(found, table["age"])[0, 1] > 0.99
     with pytest.raises(InputError, match="lacks regional columns"):
         transfer(tiny_model, cohort, "age", "linear", tmp_path / "n", columns=["amygdala"])
+    with pytest.raises(InputError, match="regional column 'age' is the target itself"):
+        transfer(tiny_model, cohort, "age", "linear", tmp_path / "n", columns=["hippocampus", "age"])
+    with pytest.raises(InputError, match="strategy 'voxels' takes no columns; leave out hippocampus"):
+        transfer(tiny_model, cohort, "age", "voxels", tmp_path / "n", columns=["hippocampus"])
+    assert not (tmp_path / "n").exists()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
     for task, part in study.tasks.items():
         try:
             targets[task] = infer_target(part.target, cohort.table, kind=part.kind)
+            if part.target in study.regional_columns:
+                problems.append(f"task {task!r}: its target {part.target!r} is a regional column; leave it out there")
             if part.score and (part.score not in SCORES or targets[task].kind not in SCORES[part.score].kinds):
                 allowed = [name for name, score in SCORES.items() if targets[task].kind in score.kinds]
                 problems.append(f"task {task!r}: {unknown('score', part.score, allowed)}")

@@ -169,9 +169,10 @@ def _plan(study: Study, cohort: Cohort) -> Plan:
         if part.path is not None:
             cards[name] = load_model(part.path).card
             _require_grid(name, cards[name], study)
+    plan = make_plan(study, cohort, cards)
     if study.regional_columns:
         column_values(cohort, study.regional_columns)
-    return make_plan(study, cohort, cards)
+    return plan
 
 
 def _require_grid(name: str, card: Card, study: Study) -> None:

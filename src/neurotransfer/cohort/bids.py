@@ -137,7 +137,9 @@ def _remarks(table: pd.DataFrame, people: pd.DataFrame, keys: list[str]) -> list
     scanned, listed = set(table["participant_id"]), set(people["participant_id"])
     remarks = []
     if listed - scanned:
-        remarks.append(f"{len(listed - scanned)} of {len(listed)} people of participants.tsv have no such T1w image")
+        remarks.append(
+            f"{len(listed - scanned)} of {len(listed)} people of participants.tsv have no such T1w image{_lost(scanned, listed)}"
+        )
     if scanned - listed:
         remarks.append(f"{len(scanned - listed)} people with an image are not in participants.tsv: no target is known")
     known = pd.MultiIndex.from_frame(table[keys]).isin(pd.MultiIndex.from_frame(people[keys]))
@@ -145,3 +147,16 @@ def _remarks(table: pd.DataFrame, people: pd.DataFrame, keys: list[str]) -> list
     if lost:
         remarks.append(f"{lost} images are of a session that participants.tsv does not list: no target is known")
     return remarks
+
+
+def _lost(scanned: set[str], listed: set[str]) -> str:
+    """A hint where labels differ only by zeros that a spreadsheet takes away."""
+    bare = {_without_zeros(label): label for label in sorted(scanned - listed)}
+    pairs = [
+        (label, bare[_without_zeros(label)]) for label in sorted(listed - scanned) if _without_zeros(label) in bare
+    ]
+    return f" ({pairs[0][0]!r} and the folder {pairs[0][1]!r}: were leading zeros lost?)" if pairs else ""
+
+
+def _without_zeros(label: str) -> str:
+    return label.removeprefix("sub-").lstrip("0")

@@ -73,14 +73,17 @@ def read_cohort(
     table = _renamed(table, columns or {}, recode or {}, path)
     problems = _columns_missing(table, images)
     if problems:
-        raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}")
+        raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}{_other_separator(table)}")
     table = _completed(table, path.parent if is_file(path) else path)
-    problems = _problems_of_rows(table, images) + _problems_of_targets(table, targets)
+    problems = _problems_of_rows(table, images) + _problems_of_targets(
+        table, [targets] if isinstance(targets, str) else targets
+    )
     if images and check:
         found, remarks = _problems_of_images(table, alignment == "world", on_scan)
         problems, notes = problems + found, [*notes, *remarks]
     if problems:
-        raise CohortError(path, problems, "mend or remove these rows and run the same command again")
+        said = "".join(f"\nnote: {note}" for note in notes)
+        raise CohortError(path, problems, f"mend this and run the same command again{said}")
     return Cohort(name or _name(path), table, alignment, tuple(notes))
 
 
@@ -116,6 +119,15 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], recode: Mapping, p
 def _columns_missing(table: pd.DataFrame, images: bool) -> list[str]:
     needed = ["participant_id", *(["image"] if images else [])]
     return [f"no column {column!r}" for column in needed if column not in table]
+
+
+def _other_separator(table: pd.DataFrame) -> str:
+    used = [
+        name
+        for mark, name in ((";", "';'"), (",", "','"), ("\t", "tabs"))
+        if any(mark in str(column) for column in table)
+    ]
+    return f"; they seem to be separated by {used[0]}: .csv takes ',', .tsv takes tabs" if used else ""
 
 
 def _completed(table: pd.DataFrame, root: Path) -> pd.DataFrame:

@@ -93,6 +93,11 @@ def read_scans(path: Path | str, **options: object) -> Cohort:
         scans = sorted(file for file in path.iterdir() if _is_scan(file))
         if scans:
             return _of_files(scans, path, options)
+        if not any(is_folder(below) for below in path.glob("sub-*")):
+            raise InputError(
+                f"{str(path)!r} holds no scan ({', '.join(IMAGE_SUFFIXES)}), no table ({', '.join(TABLES)}) and no sub-* "
+                "folder of BIDS; give a place that does"
+            )
     if is_file(path) and path.name.endswith(IMAGE_SUFFIXES):
         return _of_files([path], path, options)
     if not is_folder(path) and not is_file(path):

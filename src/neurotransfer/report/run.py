@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from neurotransfer.artifacts import write_atomically
+from neurotransfer.errors import InputError
 from neurotransfer.report.folder import read_run
 from neurotransfer.report.page import Overlays, render
+
+SUFFIXES = (".html", ".htm")
 
 
 def report(run: Path | str, out: Path | str | None = None, *, published: Overlays | None = None) -> Path:
@@ -19,11 +22,14 @@ def report(run: Path | str, out: Path | str | None = None, *, published: Overlay
             `published_curves`; the study's own choice when not given.
 
     Raises:
-        InputError: when the folder, its results or a published curve are not there or cannot be used.
+        InputError: when the folder, its results or a published curve are not there or cannot be used, or `out` is no
+            name of a page.
         StorageError: when the page cannot be written.
     """
     found = read_run(Path(run))
     path = Path(out) if out is not None else found.path / "report.html"
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"the page {str(path)!r} needs the ending {' or '.join(SUFFIXES)}; give another --out")
     page = render(found, published or {})
     write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path

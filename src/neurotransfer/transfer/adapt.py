@@ -66,8 +66,11 @@ def make_source(
     Random weights take the architecture of the model where one is given, else `architecture` and `arguments`.
 
     Raises:
-        InputError: when the strategy needs a model and none is given, or a model that was not trained on the target.
+        InputError: when the strategy needs a model and none is given, or a model that was not trained on the target, or
+            the target is among the columns.
     """
+    if target.column in columns:
+        raise InputError(f"regional column {target.column!r} is the target itself; leave it out")
     if strategy.encoder == "model":
         return _network_source(strategy, model, target, architecture, arguments or {}, seed)
     given: dict[str, Any]
@@ -135,12 +138,14 @@ def inputs_of(source: Source, cohort: Cohort, volumes: np.ndarray | None, model:
 
 def column_values(cohort: Cohort, columns: tuple[str, ...]) -> np.ndarray:
     """Columns of a cohort table as float32 (n, n_columns); raises InputError when one is absent or not all numbers."""
+    absent = [column for column in columns if column not in cohort.table]
+    if absent:
+        raise InputError(
+            f"cohort {cohort.name!r} lacks regional columns {', '.join(map(repr, absent))}; found: "
+            f"{', '.join(cohort.table.columns)}; give columns that are there"
+        )
     try:
         return cohort.table[list(columns)].astype(float).to_numpy(np.float32)
-    except KeyError as error:
-        raise InputError(
-            f"cohort {cohort.name!r} lacks regional columns: {error}; give columns that are there"
-        ) from None
     except ValueError as error:
         raise InputError(f"cohort {cohort.name!r}: regional columns hold text or missing values ({error})") from None
 

@@ -70,6 +70,10 @@ def transfer(
     """
     chosen, folder = get_strategy(strategy), Path(out)
     require_new(folder)
+    if columns and chosen.encoder != "linear":
+        raise InputError(
+            f"strategy {strategy!r} takes no columns; leave out {', '.join(columns)}, or use strategy linear"
+        )
     model = model if isinstance(model, Model) else load_model(model)
     wanted = infer_target(target, cohort.table)
     labels = cohort.labels(wanted)

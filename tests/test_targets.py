@@ -360,3 +360,12 @@ def test_the_order_of_words_is_not_guessed():
     table = pd.DataFrame({"grade": ["none", "mild", "severe", "mild"]})
     with pytest.raises(InputError, match="the order of mild, none, severe is not known; recode"):
         infer_target("grade", table, kind="ordinal")
+
+
+@pytest.mark.parametrize("value", ["57,6", "-0,5"])
+def test_a_decimal_comma_is_named(value):
+    with pytest.raises(InputError, match=rf"found '{value}' \(row 2\).*write decimals with a point"):
+        Target("age", "continuous").encode(pd.Series(["50", value]))
+    with pytest.raises(InputError) as caught:
+        Target("age", "continuous").encode(pd.Series(["50", "old"]))
+    assert "point" not in str(caught.value)

@@ -1,5 +1,6 @@
 """What can be predicted: a column of the cohort, its kind, and how labels become numbers and back."""
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from neurotransfer.errors import InputError, unknown
 
 MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA")
 MOST_NAMED = 10
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 NO_TARGETS = ("participant_id", "image", "mask")
 KINDS = ("continuous", "binary", "categorical", "ordinal")
 KNOWN: dict[str, tuple[str, str]] = {
@@ -87,9 +89,10 @@ class Target:
             allowed = "numbers" if self.kind == "continuous" else ", ".join(self.classes)
             found = ", ".join(f"{text.iloc[row]!r} (row {row + 1})" for row in wrong[:MOST_NAMED])
             more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+            comma = "; write decimals with a point" if _DECIMAL_COMMA.fullmatch(text.iloc[wrong[0]]) else ""
             raise InputError(
                 f"target {self.name!r}, column {self.column!r}: found {found}{more}; allowed: "
-                f"{allowed}, or empty or n/a when missing"
+                f"{allowed}, or empty or n/a when missing{comma}"
             )
         return numbers
 

@@ -118,7 +118,8 @@ def test_a_class_with_too_few_people(tmp_path, tiny_cohort):
         table["diagnosis"] = ["patient" if row < 1 else "control" for row in range(len(table))]
 
     cohort = altered(tiny_cohort, tmp_path, rare)
-    assert "need one each: 3 or more" in refused("benchmark", study_of(tmp_path, cohort), "--out", tmp_path / "run")
+    message = refused("benchmark", study_of(tmp_path, cohort), "--out", tmp_path / "run")
+    assert "class 'patient' has 1 participant; train, validation and test need one each: 3 or more" in message
 
 
 def test_text_where_numbers_belong(tmp_path, tiny_cohort):

@@ -83,6 +83,7 @@ def split_of(study: Study, cohort: Cohort, task: str, target: Target, n: int, re
         test=study.protocol.test,
         stratify=study.protocol.stratify and classes is not None,
         rows=np.flatnonzero(~np.isnan(labels)),
+        class_names=target.classes,
     )
 
 

@@ -58,6 +58,7 @@ def bootstrap_split(
     test: str = "fifth",
     stratify: bool = False,
     rows: np.ndarray | None = None,
+    class_names: Sequence[str] = (),
 ) -> Split:
     """One replicate of the talk's protocol.
 
@@ -73,6 +74,7 @@ def bootstrap_split(
         test: `fifth` or `rest`.
         stratify: draw every part with the proportions that the classes have in the pool.
         rows: the pool, as indices of rows; all rows when not given.
+        class_names: what the classes 0, 1, ... are called in messages.
 
     Raises:
         InputError: when n is larger than the pool, too few people remain, a class has too few people or is not known,
@@ -86,7 +88,7 @@ def bootstrap_split(
     if test not in TEST_SETS:
         raise InputError(unknown("test set", test, TEST_SETS))
     rows = np.arange(len(participants)) if rows is None else np.asarray(rows)
-    _require_pool(participants, n, classes, rows)
+    _require_pool(participants, n, classes, rows, class_names)
     for _ in range(MOST_DRAWS):
         split = _draw(participants, n, generator, classes if stratify else None, test, rows)
         if split is not None and (classes is None or _has_all(split, classes, rows)):
@@ -99,7 +101,9 @@ def bootstrap_split(
     )
 
 
-def _require_pool(participants: np.ndarray, n: int, classes: np.ndarray | None, rows: np.ndarray) -> None:
+def _require_pool(
+    participants: np.ndarray, n: int, classes: np.ndarray | None, rows: np.ndarray, class_names: Sequence[str]
+) -> None:
     if n < 2 or n > len(rows):
         raise InputError(f"n = {n} is not possible: allowed are 2 to {len(rows)}, the images in the pool")
     if classes is None:
@@ -109,8 +113,9 @@ def _require_pool(participants: np.ndarray, n: int, classes: np.ndarray | None, 
     for label in np.unique(classes[rows]):
         people = len(set(participants[rows][classes[rows] == label]))
         if people < 3:
+            name = repr(class_names[int(label)]) if class_names else f"{label:g}"
             raise InputError(
-                f"class {label:g} has {people} participant{'s' * (people != 1)}; train, validation and test need one "
+                f"class {name} has {people} participant{'s' * (people != 1)}; train, validation and test need one "
                 "each: 3 or more"
             )
 

@@ -13,6 +13,7 @@ from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
 from neurotransfer.transfer.adapt import Fitted, Source, fit_setting, predict_rows
 
+MOST_NAMED = 5
 TIE_BREAK = {"binary": "brier", "categorical": "brier", "continuous": "r", "ordinal": "r"}
 
 
@@ -91,8 +92,11 @@ def fit_best(
 def require_classes(target: Target, labels: np.ndarray, split: Split) -> None:
     """Refuse a split where a class is not both in train and in validation; a continuous target passes."""
     for name in ("train", "validation"):
-        if target.kind != "continuous" and len(set(labels[getattr(split, name)])) < len(target.classes):
+        known = set() if target.kind == "continuous" else set(labels[getattr(split, name)])
+        absent = [label for code, label in enumerate(target.classes) if code not in known]
+        if absent:
             raise InputError(
-                f"target {target.name!r}: a class has too few people to be both in train and in validation; allowed: 2 "
-                "participants or more of every class, and a validation_fraction that gives each one"
+                f"target {target.name!r}: a class has too few people to be both in train and in validation: {name} has "
+                f"nobody of {', '.join(map(repr, absent[:MOST_NAMED]))}; allowed: 2 participants or more of every class, and a "
+                "validation_fraction that gives each one"
             )

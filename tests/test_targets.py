@@ -369,3 +369,14 @@ def test_a_decimal_comma_is_named(value):
     with pytest.raises(InputError) as caught:
         Target("age", "continuous").encode(pd.Series(["50", "old"]))
     assert "point" not in str(caught.value)
+
+
+def test_a_level_has_no_unit():
+    table = pd.DataFrame({"bmi": ["20", "30", "40", "20"]})
+    assert infer_target("bmi", table, kind="ordinal").unit == ""
+    assert infer_target("bmi", table).unit == "kg/m2"
+
+
+@pytest.mark.parametrize("marker", ["NULL", "null", "#N/A", "<NA>", "na"])
+def test_a_marker_of_missing_is_no_class(marker):
+    assert infer_target("arm", pd.DataFrame({"arm": ["a", "b", marker]})).classes == ("a", "b")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from neurotransfer.errors import InputError, unknown
 
-MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA")
+MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA", "na", "NULL", "null", "#N/A", "<NA>")
 MOST_NAMED = 10
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 NO_TARGETS = ("participant_id", "image", "mask")
@@ -188,7 +188,9 @@ def infer_target(name: str, table: pd.DataFrame, *, column: str = "", kind: str 
             f"target {name!r}, column {column!r}: the order of {', '.join(values[:MOST_NAMED])} is not known; recode an "
             "ordinal target to numbers that rise, such as 0, 1, 2"
         )
-    target = Target(name, kind, column, () if kind == "continuous" else tuple(values), unit, weight)
+    is_continuous = kind == "continuous"
+    # the levels of an ordinal target are counted, whatever the unit of what they stand for
+    target = Target(name, kind, column, () if is_continuous else tuple(values), unit if is_continuous else "", weight)
     target.encode(table[column])
     return target
 

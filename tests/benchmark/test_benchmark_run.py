@@ -17,10 +17,12 @@ from filelock import FileLock
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
 from neurotransfer.benchmark.study import Study
+from neurotransfer.benchmark.workspace import open_workspace
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
 from neurotransfer.models import load_model, save_model
 from neurotransfer.report import report
 from neurotransfer.statistics.metrics import SCORES, scores
+from neurotransfer.transfer import inputs_of
 
 
 def tables(folder):
@@ -291,7 +293,7 @@ def test_a_run_that_was_interrupted_can_be_shown(module_study, tmp_path, monkeyp
         benchmark(module_study, tmp_path / "run")
     fits = pd.read_parquet(tmp_path / "run" / "results.parquet")
     assert fits.groupby(["task", "n", "replicate", "strategy"]).ngroups == 5
-    assert "5 of 56 fits" in report(tmp_path / "run").read_text()
+    assert "5 of 52 fits" in report(tmp_path / "run").read_text()
 
 
 def test_features_that_do_not_fit_the_disk_are_not_half_written(tmp_path):
@@ -436,3 +438,32 @@ def test_test_people_are_never_used_to_choose(module_study, tmp_path, monkeypatc
         same = same[same["strategy"] == cell.strategy].reset_index(drop=True)
         columns = ["selected", "validation_mae", "validation_r", "epochs", "best_epoch"]
         pd.testing.assert_frame_equal(rows[columns], same[columns], check_exact=True)
+
+
+def test_features_are_those_of_their_encoder_and_a_model_made_anew_is_not_mixed_in(tiny_study, tiny_cohort, tmp_path):
+    tiny_study["models"] = {
+        "own": {"cohort": {"path": str(tiny_cohort)}, "targets": ["age"], "training": {"epochs": 1}},
+    }
+    tiny_study["tasks"] = {"age": {"target": "age"}}
+    head = {"lr": [1e-2]}
+    tiny_study["strategies"] = [
+        {"strategy": "frozen", "model": "own", "grid": head},
+        {"strategy": "random-frozen", "model": "own", "label": "a", "grid": head},
+        {"strategy": "random-frozen", "label": "b", "grid": head},
+    ]
+    tiny_study["network"] = {"width": 0.125}
+    study = parse_study(tiny_study)
+    benchmark(study, tmp_path / "run")
+    workspace = open_workspace(tmp_path / "run")
+    for title in ("own-frozen", "a", "b"):
+        source = workspace.source(title, "age")
+        expected = inputs_of(source, workspace.cohort, workspace.volumes)
+        np.testing.assert_array_equal(workspace.inputs(title, "age"), expected)
+    model = load_model(tmp_path / "run" / "models" / "own")
+    before = workspace.inputs("own-frozen", "age")
+    next(iter(model.network.encoder.parameters())).data += 0.5
+    shutil.rmtree(tmp_path / "run" / "models" / "own")
+    save_model(tmp_path / "run" / "models" / "own", model)
+    assert not np.array_equal(open_workspace(tmp_path / "run").inputs("own-frozen", "age"), before)
+    with pytest.raises(InputError, match="this has changed: models"):
+        benchmark(study, tmp_path / "run")

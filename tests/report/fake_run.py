@@ -148,6 +148,7 @@ def study():
             for label in STRATEGIES
         ],
         "subgroup": "subgroup",
+        "cells": 240,
         "patience": 7,
     }
 

@@ -1,6 +1,7 @@
 """Every table of the report against an independent computation from the raw rows."""
 
 import itertools
+from dataclasses import replace
 
 import fake_run
 import numpy as np
@@ -323,3 +324,5 @@ def test_cautions_do_without_a_cohort(tmp_path):
 def test_progress_counts_what_is_there(tmp_path):
     run = read_run(fake_run.write_run(tmp_path, complete=False))
     assert progress(run) == "240 of 240 fits with their settings are there"
+    fewer = replace(run, results=run.results[run.results["replicate"] > 0])
+    assert progress(fewer).startswith(f"{240 - 240 // run.results['replicate'].nunique()} of 240")

@@ -94,3 +94,39 @@ def test_a_constant_feature_is_not_blown_up():
     mean, scale = standardiser(features)
     assert scale[0] == 1
     assert np.abs((features - mean) / scale)[:, 0].max() < 1e-6
+
+
+def saturated(n=20, n_features=40, seed=0):
+    """Features of which the first moves in the fifth decimal among the people of the training, and by 0.2 in others."""
+    generator = np.random.default_rng(seed)
+    features = generator.uniform(0.3, 0.7, (2 * n, n_features))
+    features[:n, 0] = 1 - 1e-5 * generator.random(n)
+    features[n:, 0] = 1 - 0.2 * generator.random(n)
+    return features[:n], features[n:]
+
+
+def test_a_feature_that_nearly_stands_still_in_training_is_not_blown_up_in_others():
+    train, others = saturated()
+    mean, scale = standardiser(train, alike=True)
+    assert np.abs((others - mean) / scale).max() < 20
+    mean, scale = standardiser(train)
+    assert np.abs((others - mean) / scale).max() > 1000
+
+
+def test_alike_features_that_vary_alike_are_standardised_as_ever_and_constant_ones_stay_small():
+    features = np.random.default_rng(1).normal(5, 2, (50, 8))
+    for plain, alike in zip(standardiser(features), standardiser(features, alike=True), strict=True):
+        np.testing.assert_array_equal(plain, alike)
+    features[:, 3] = 0.7
+    mean, scale = standardiser(features, alike=True)
+    assert 0 < scale[3] < 1
+    assert np.abs((features - mean) / scale)[:, 3].max() < 1e-6
+    constant = np.full((5, 3), 0.7)
+    assert (standardiser(constant, alike=True)[1] == 1).all()
+
+
+def test_the_floor_does_not_depend_on_the_unit():
+    train, _ = saturated()
+    _, scale = standardiser(train, alike=True)
+    _, tenfold = standardiser(10 * train, alike=True)
+    np.testing.assert_allclose(tenfold, 10 * scale)

@@ -281,3 +281,20 @@ def test_ties_and_missing_scores_of_a_choice():
     assert best_of("continuous", [{"mae": np.nan}, {"mae": 3.0, "r": np.nan}]) == 1
     assert best_of("continuous", [{"mae": np.nan}]) == -1
     assert best_of("binary", []) == -1
+
+
+@pytest.mark.parametrize(("name", "share"), [("voxels", 0.02), ("frozen", 0), ("random-frozen", 0)])
+def test_an_input_at_its_ceiling_in_training_does_not_decide_on_others(name, share, model):
+    """One or a share of the inputs stand still in training up to 1e-5 and move in others: predictions stay in range."""
+    generator = np.random.default_rng(3)
+    source = source_of(name, model)
+    n_features = source.encoder.n_features
+    features = generator.uniform(0.4, 0.6, (12, n_features)).astype(np.float32)
+    n_still = max(1, int(share * n_features))
+    features[:9, :n_still] = 1 - 1e-5 * generator.random((9, n_still))
+    features[9:, :n_still] = 0.8
+    labels = generator.uniform(40, 60, 12)
+    for setting in settings(get_strategy(name)):
+        fitted = fit_setting(source, features, AGE, labels, SPLIT, setting, Recipe(epochs=20, batch_size=4), 0)
+        predicted, _ = predict_rows(fitted, features, SPLIT.test)
+        assert np.abs(predicted - 50).max() < 60, setting

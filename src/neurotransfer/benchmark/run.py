@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
 from neurotransfer.benchmark.cell import cell_path
-from neurotransfer.benchmark.plan import Plan, headline, make_plan
+from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
 from neurotransfer.benchmark.study import CohortPart, Study, read_study
 from neurotransfer.benchmark.workers import one_thread, run_cells
@@ -24,6 +24,7 @@ from neurotransfer.benchmark.workspace import (
     network_arguments,
     open_workspace,
     write_cohort,
+    write_study,
 )
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
@@ -114,15 +115,16 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
     started = time.perf_counter()
     cohort = _read(study.cohort, base, _targets(study), progress)
     plan = _plan(study, cohort)
-    _write_study(folder, plan)
+    write_study(folder, plan)
     volumes = None
     if cohort.has_images:
         with progress("volumes", len(cohort)) as advance:
             volumes = store_volumes(folder / "cache", cohort.images, grid_of(study), cohort.alignment, advance)
-    write_cohort(folder, study, cohort, volumes)
     _make_models(study, base, folder, progress)
+    write_cohort(folder, study, cohort, volumes)
     workspace = open_workspace(folder)
     plan = make_plan(study, cohort, {name: model.card for name, model in workspace.models.items()})
+    write_study(folder, plan)
     with one_thread(), progress("features of networks that stand still", len(study.strategies)) as advance:
         _make_features(workspace, plan, advance)
     pending = [cell for cell in plan.cells if not cell_path(folder, cell).is_file()]
@@ -202,46 +204,6 @@ def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
             f"{str(folder)!r} holds another study: {', '.join(differing)} differ{'s' * (len(differing) == 1)}; give another "
             "--out, or restore the study file to go on with that run"
         )
-
-
-def _write_study(folder: Path, plan: Plan) -> None:
-    study = plan.study
-    tasks = {
-        task: {
-            "target": target.name,
-            "kind": target.kind,
-            "classes": list(target.classes),
-            "unit": target.unit,
-            "score": headline(study, task, target),
-            "label": study.tasks[task].label or task,
-            "published": list(study.tasks[task].published),
-        }
-        for task, target in plan.targets.items()
-    }
-    strategies = [
-        {
-            "label": part.title,
-            "strategy": part.strategy,
-            "model": part.model,
-            "description": get_strategy(part.strategy).description,
-        }
-        for part in study.strategies
-    ]
-    facts = {
-        "name": study.name,
-        "title": study.title or study.name,
-        "description": study.description,
-        "seed": study.seed,
-        "sizes": list(study.protocol.sizes),
-        "replicates": study.protocol.replicates,
-        "test": study.protocol.test,
-        "epochs": study.training.epochs,
-        "tasks": tasks,
-        "strategies": strategies,
-        "subgroup": study.subgroup,
-        "study": study.model_dump(mode="json"),
-    }
-    write_json(folder / STUDY, facts)
 
 
 def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from neurotransfer.artifacts import read_json, write_atomically, write_json
-from neurotransfer.benchmark.plan import targets_of
+from neurotransfer.benchmark.plan import Plan, headline, targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.errors import InputError
@@ -62,15 +62,19 @@ class Workspace:
         model = self.models.get(part.model or "")
         if not source.strategy.on_features:
             return inputs_of(source, self.cohort, self.volumes, model)
-        path = (
-            self.folder
-            / "cache"
-            / f"features-{source.architecture}-{source.strategy.weights}-{part.model or 'own'}.npy"
-        )
+        path = self.folder / "cache" / f"features-{source.architecture}-{_digest(source)}.npy"
         if not path.is_file():
             values = inputs_of(source, self.cohort, self.volumes, model)
             _write_array(path, values)
         return np.load(path)
+
+
+def _digest(source: Source) -> str:
+    """What features depend on but the volumes: the encoder's arguments and weights."""
+    digest = hashlib.sha256(repr((sorted(source.arguments.items()), source.columns)).encode())
+    for name, value in source.encoder.state_dict().items():
+        digest.update(name.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _write_array(path: Path, values: np.ndarray) -> None:
@@ -97,6 +101,48 @@ def grid_of(study: Study) -> Grid:
     return Grid(study.grid.shape, study.grid.voxel_size_mm)
 
 
+def write_study(folder: Path, plan: Plan) -> None:
+    """Keep the study in the run folder, as it was given and with what the page needs to know of it."""
+    study = plan.study
+    tasks = {
+        task: {
+            "target": target.name,
+            "kind": target.kind,
+            "classes": list(target.classes),
+            "unit": target.unit,
+            "score": headline(study, task, target),
+            "label": study.tasks[task].label or task,
+            "published": list(study.tasks[task].published),
+        }
+        for task, target in plan.targets.items()
+    }
+    strategies = [
+        {
+            "label": part.title,
+            "strategy": part.strategy,
+            "model": part.model,
+            "description": get_strategy(part.strategy).description,
+        }
+        for part in study.strategies
+    ]
+    facts = {
+        "name": study.name,
+        "title": study.title or study.name,
+        "description": study.description,
+        "seed": study.seed,
+        "sizes": list(study.protocol.sizes),
+        "replicates": study.protocol.replicates,
+        "test": study.protocol.test,
+        "epochs": study.training.epochs,
+        "tasks": tasks,
+        "strategies": strategies,
+        "subgroup": study.subgroup,
+        "cells": len(plan.cells),
+        "study": study.model_dump(mode="json"),
+    }
+    write_json(folder / STUDY, facts)
+
+
 def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: np.ndarray | None) -> None:
     """Keep the cohort's table, name, alignment and notes in the run folder, and what the results depend on.
 
@@ -108,9 +154,8 @@ def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: np.ndarray
         "table": hashlib.sha256(cohort.table.drop(columns=["image", "mask"]).to_csv(index=False).encode()).hexdigest(),
         "volumes": "" if volumes is None else hashlib.sha256(np.asarray(volumes).data).hexdigest(),
         "models": {
-            name: hashlib.sha256((Path(part.path) / WEIGHTS).read_bytes()).hexdigest()
-            for name, part in study.models.items()
-            if part.path is not None
+            name: hashlib.sha256((model_folder(folder, study, name) / WEIGHTS).read_bytes()).hexdigest()
+            for name in study.models
         },
     }
     before = read_json(path).get("depends_on", found) if path.is_file() else found

@@ -21,8 +21,7 @@ def progress(run: RunFolder) -> str:
     if run.manifest is not None:
         return ""
     done = len(run.results.drop_duplicates(["task", "n", "replicate", "strategy"]))
-    planned = len(run.study["tasks"]) * len(run.study.get("strategies", []))
-    planned *= len(run.study.get("sizes", [])) * int(run.study.get("replicates", 0))
+    planned = run.study.get("cells")
     return f"{done} of {planned} fits with their settings are there" if planned else f"{done} fits are there"
 
 

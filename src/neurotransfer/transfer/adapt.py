@@ -204,7 +204,7 @@ def _fit_exact(
     train = inputs[split.train]
     inside = train.mean(0) >= OUTSIDE if source.strategy.encoder == "voxels" else np.full(train.shape[1], True)
     train = np.asarray(train[:, inside], float)
-    mean, scale = standardiser(train)
+    mean, scale = standardiser(train, alike=source.strategy.encoder == "voxels")
     solved = solve((train - mean) / scale, labels[split.train], target, float(setting.get("penalty", 1.0)))
     weights, bias = fold(*solved, mean, scale)
     every = np.zeros((len(weights), inputs.shape[1]))
@@ -215,7 +215,7 @@ def _fit_exact(
 def _fit_head(
     source: Source, inputs: np.ndarray, target: Target, labels: np.ndarray, split: Split, recipe: Recipe, seed: int
 ) -> Fitted:
-    mean, scale = standardiser(np.asarray(inputs[split.train], float))
+    mean, scale = standardiser(np.asarray(inputs[split.train], float), alike=True)
     standard = ((inputs - mean) / scale).astype(np.float32)
     with seeded(integer_seed(seed, "head")):
         network = Network(Identity(inputs.shape[1]), [target])

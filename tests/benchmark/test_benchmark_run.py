@@ -173,7 +173,8 @@ def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_pa
     _, errors = process.communicate(timeout=300)
     assert not (tmp_path / "run" / "manifest.json").exists()
     if how != signal.SIGKILL:
-        assert process.returncode == 2
+        # Python itself ends by the signal where it hit code that runs in exec(), an import of torch for example
+        assert process.returncode in (2, -signal.SIGINT)
         assert "run the same command again" in errors
         assert "Traceback" not in errors
     again = subprocess.run(command, capture_output=True, text=True, timeout=500)

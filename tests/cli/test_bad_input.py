@@ -200,7 +200,8 @@ def test_an_interrupted_training_says_so_and_leaves_nothing(stage, tiny_cohort, 
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=100)
-    assert process.returncode == 2, errors
+    # Python itself ends by the signal where it hit code that runs in exec(), an import of torch for example
+    assert process.returncode in (2, -signal.SIGINT), errors
     assert "no model was kept" in errors
     assert "Traceback" not in errors
     assert not place.exists()

@@ -19,6 +19,8 @@ from neurotransfer.targets import Target, as_text
 from neurotransfer.training import Recipe
 from neurotransfer.transfer import Fitted, best_of, fit_setting, get_strategy, predict_rows, settings
 
+# how torch says it in errors that are no MemoryError
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
 NO_SCORES = dict.fromkeys(SCORES, float("nan"))
 
 
@@ -80,7 +82,7 @@ def _fit_all(
             # of the machine and not of the fit: another time it may go well
             raise
         except Exception as error:
-            if "memory" in str(error):
+            if any(words in str(error) for words in NO_MEMORY):
                 raise MemoryError(str(error)) from None
             row["error"] = f"{type(error).__name__}: {error}"
         row["seconds"] = time.perf_counter() - started

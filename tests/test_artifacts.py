@@ -26,7 +26,7 @@ from neurotransfer.artifacts import (
     write_json,
     write_table,
 )
-from neurotransfer.cohort import Grid, store_volumes
+from neurotransfer.cohort import Cohort, Grid, store_volumes
 from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.errors import InputError, StorageError
 
@@ -192,19 +192,20 @@ def test_volumes_on_a_disk_that_is_really_full_are_not_believed(small_disk, tmp_
 
     grid = Grid((32, 32, 32), 6.0)
     generator = np.random.default_rng(0)
-    paths = []
+    rows = []
     for index in range(6):
         voxels = generator.integers(1, 999, grid.shape).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(voxels, grid.affine), tmp_path / f"{index}.nii")
-        paths.append((tmp_path / f"{index}.nii", None))
+        rows.append({"participant_id": f"sub-{index}", "image": str(tmp_path / f"{index}.nii"), "mask": ""})
+    cohort = Cohort("six", pd.DataFrame(rows))
     if not is_told:
-        monkeypatch.setattr("neurotransfer.cohort.volumes._require_space", lambda folder, needed: None)
+        monkeypatch.setattr("neurotransfer.cohort.storing._require_space", lambda folder, needed: None)
     with pytest.raises(
         StorageError, match="MiB left and the volumes need" if is_told else "no space left while writing"
     ):
-        store_volumes(small_disk / "cache", paths, grid)
-    assert not {"volumes.json", "volumes.npy", "volumes.npy.part"} & set(names(small_disk / "cache"))
-    assert store_volumes(small_disk / "cache", paths[:2], grid).shape == (2, *grid.shape)
+        store_volumes(small_disk / "cache", cohort, grid)
+    assert not {"volumes.json", "volumes.npy", "volumes.npy.part", "scans.tsv"} & set(names(small_disk / "cache"))
+    assert store_volumes(small_disk / "cache", cohort.rows(np.arange(2)), grid).shape == (2, *grid.shape)
 
 
 # --- JSON

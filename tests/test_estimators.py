@@ -40,7 +40,7 @@ def cohort(tiny_cohort):
 
 @pytest.fixture(scope="module")
 def volumes(cohort, tiny_model, tmp_path_factory):
-    return store_volumes(tmp_path_factory.mktemp("store"), cohort.images, load_model(tiny_model).card.grid)
+    return store_volumes(tmp_path_factory.mktemp("store"), cohort, load_model(tiny_model).card.grid)
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_an_estimator_outlives_the_folder_of_its_model(tiny_model, volumes, ages
 
 @pytest.mark.parametrize("name", ["baseline", "random-frozen", "linear", "voxels"])
 def test_what_needs_no_model_takes_volumes_alone(name, volumes, sexes):
-    grid = {"penalty": [1.0]} if name in ("linear", "voxels") else {"lr": [1e-3]}
+    grid = {"lr": [1e-3]} if name == "baseline" else {"penalty": [1.0]}
     classifier = TransferClassifier(strategy=name, grid=grid, recipe=Recipe(epochs=1, batch_size=16))
     few = slice(0, 16)
     found = classifier.fit(volumes[few], sexes[few]).predict_proba(volumes[few])
@@ -320,7 +320,7 @@ def test_cross_validation_of_labels_without_signal_finds_none(regions):
 
 def test_cross_validation_of_volumes_and_of_paths(cohort, volumes, ages, tiny_model):
     few = np.arange(16)
-    regressor = TransferRegressor(tiny_model, "frozen", grid={"lr": [1e-2]}, recipe=Recipe(epochs=1))
+    regressor = TransferRegressor(tiny_model, "frozen", grid={"penalty": [1.0]})
     how = {"groups": cohort.participants[few], "cv": GroupKFold(2), "scoring": "neg_mean_absolute_error"}
     of_volumes = cross_val_score(regressor, volumes[few], ages[few], **how)
     of_paths = cross_val_score(regressor, [image for image, _ in cohort.rows(few).images], ages[few], **how)

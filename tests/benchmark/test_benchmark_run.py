@@ -183,16 +183,19 @@ def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_pa
 
 
 def test_a_failing_fit_is_recorded_and_stops_nothing(module_study, tmp_path, monkeypatch):
-    real = cell_module.fit_setting
+    real = cell_module.fit_settings
 
-    def failing(source, inputs, target, labels, split, setting, recipe, seed):
-        if source.strategy.name == "linear" and setting["penalty"] == 1.0:
-            raise RuntimeError("the planted failure")
-        if source.strategy.name == "voxels":
-            raise FloatingPointError("never finite")
-        return real(source, inputs, target, labels, split, setting, recipe, seed)
+    def failing(source, inputs, target, labels, split, tried, recipe, seed):
+        outcomes = real(source, inputs, target, labels, split, tried, recipe, seed)
+        for setting, outcome in zip(tried, outcomes, strict=True):
+            if source.strategy.name == "linear" and setting["penalty"] == 1.0:
+                yield RuntimeError("the planted failure")
+            elif source.strategy.name == "voxels":
+                yield FloatingPointError("never finite")
+            else:
+                yield outcome
 
-    monkeypatch.setattr(cell_module, "fit_setting", failing)
+    monkeypatch.setattr(cell_module, "fit_settings", failing)
     strategies = [part for part in module_study.strategies if part.title in ("linear", "voxels", "random-frozen")]
     study = module_study.model_copy(update={"strategies": tuple(strategies), "models": {}})
     run = benchmark(study, tmp_path / "run")
@@ -247,7 +250,7 @@ def test_images_and_models_that_have_changed_are_not_mixed_in(tiny_study, tiny_c
     shutil.copytree(tiny_model, tmp_path / "model")
     tiny_study["cohort"]["path"] = str(tmp_path / "people" / "cohort.tsv")
     tiny_study["models"]["multi"]["path"] = str(tmp_path / "model")
-    tiny_study["strategies"] = [{"strategy": "frozen", "model": "multi", "grid": {"lr": [1e-2]}}]
+    tiny_study["strategies"] = [{"strategy": "frozen", "model": "multi", "grid": {"penalty": [1.0]}}]
     study = parse_study(tiny_study)
     benchmark(study, tmp_path / "run")
     other = load_model(tmp_path / "model")
@@ -266,6 +269,24 @@ def test_images_and_models_that_have_changed_are_not_mixed_in(tiny_study, tiny_c
         benchmark(study, tmp_path / "run")
 
 
+def test_settings_that_are_solved_together_share_the_seconds_of_their_cell(finished):
+    fits = finished[1].results
+    for _, cell in fits.groupby(["task", "n", "replicate", "strategy"]):
+        assert cell["seconds"].nunique() == 1
+        assert cell["seconds"].iloc[0] > 0
+
+
+def test_a_strategy_that_cannot_begin_is_recorded_for_each_of_its_settings(module_study, tmp_path, monkeypatch):
+    def failing(*_):
+        raise InputError("no way to begin")
+
+    monkeypatch.setattr(cell_module, "prepared", failing)
+    strategies = tuple(part for part in module_study.strategies if part.title == "linear")
+    run = benchmark(module_study.model_copy(update={"strategies": strategies, "models": {}}), tmp_path / "run")
+    assert set(run.results["error"]) == {"InputError: no way to begin"}
+    assert len(run.results) == 2 * 2 * 2 * 2
+
+
 @pytest.mark.parametrize(
     ("planted", "raised"),
     [
@@ -275,10 +296,7 @@ def test_images_and_models_that_have_changed_are_not_mixed_in(tiny_study, tiny_c
     ],
 )
 def test_what_is_the_fault_of_the_machine_is_not_kept_as_a_result(module_study, tmp_path, monkeypatch, planted, raised):
-    def failing(*_):
-        raise planted
-
-    monkeypatch.setattr(cell_module, "fit_setting", failing)
+    monkeypatch.setattr(cell_module, "fit_settings", lambda *_: [planted, planted])
     strategies = tuple(part for part in module_study.strategies if part.title == "linear")
     study = module_study.model_copy(update={"strategies": strategies, "models": {}})
     with pytest.raises(raised):
@@ -384,7 +402,7 @@ def test_a_study_pretrains_the_models_it_describes_once(tiny_study, tiny_cohort,
     tiny_study["models"] = {
         "age": {"cohort": {"path": str(tiny_cohort)}, "targets": ["age"], "training": {"epochs": 1}},
     }
-    tiny_study["strategies"] = [{"strategy": "frozen", "model": "age", "grid": {"lr": [1e-2]}}]
+    tiny_study["strategies"] = [{"strategy": "frozen", "model": "age", "grid": {"penalty": [1.0]}}]
     tiny_study["protocol"]["sizes"] = [10]
     run = benchmark(parse_study(tiny_study), tmp_path / "run")
     assert set(run.results["strategy"]) == {"age-frozen"}
@@ -428,10 +446,9 @@ def test_test_people_are_never_used_to_choose(module_study, tmp_path, monkeypatc
     for cell in cells[:4]:
         target = workspace.targets[cell.task]
         split = cell_module.split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate)
-        honest = workspace.cohort.labels(target)
-        poisoned = honest.copy()
+        poisoned = cell_module.labels_of(workspace, cell.task).copy()
         poisoned[split.test] = -1e6
-        monkeypatch.setattr(type(workspace.cohort), "labels", lambda self, target, poisoned=poisoned: poisoned)
+        monkeypatch.setattr(cell_module, "labels_of", lambda *_, poisoned=poisoned: poisoned)
         monkeypatch.setattr(cell_module, "split_of", lambda *_, split=split: split)
         rows = pd.DataFrame(cell_module.fit_cell(workspace, cell)["fits"])
         monkeypatch.undo()
@@ -446,7 +463,7 @@ def test_features_are_those_of_their_encoder_and_a_model_made_anew_is_not_mixed_
         "own": {"cohort": {"path": str(tiny_cohort)}, "targets": ["age"], "training": {"epochs": 1}},
     }
     tiny_study["tasks"] = {"age": {"target": "age"}}
-    head = {"lr": [1e-2]}
+    head = {"penalty": [1.0]}
     tiny_study["strategies"] = [
         {"strategy": "frozen", "model": "own", "grid": head},
         {"strategy": "random-frozen", "model": "own", "label": "a", "grid": head},

@@ -1,9 +1,4 @@
-"""Model-ready volumes against analytic phantoms and independent resampling; a store that is whole or not believed."""
-
-import errno
-import os
-import threading
-from collections import namedtuple
+"""Model-ready volumes against analytic phantoms and independent resampling."""
 
 import nibabel
 import numpy as np
@@ -14,7 +9,6 @@ from cohort_phantoms import (
     SHARED,
     affine_around,
     brightness,
-    noise,
     phantom,
     points_of,
     reoriented,
@@ -25,9 +19,9 @@ from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
 from nilearn.image import resample_img, smooth_img
 
-from neurotransfer.cohort import Grid, load_volume, read_cohort, store_volumes, volumes
-from neurotransfer.cohort.volumes import ALIGNMENTS, IMAGE_SUFFIXES, RECIPE, fingerprint, resample
-from neurotransfer.errors import ImageError, InputError, StorageError
+from neurotransfer.cohort import Grid, load_volume, read_cohort
+from neurotransfer.cohort.volumes import ALIGNMENTS, IMAGE_SUFFIXES, resample
+from neurotransfer.errors import ImageError, InputError
 
 SMALL = Grid((32, 32, 32), 6.0)
 AFFINE = np.diag([4.0, 4, 4, 1])
@@ -267,218 +261,6 @@ def test_the_share_inside_the_grid_does_not_depend_on_how_a_head_is_stored(tmp_p
 def test_an_unknown_alignment_is_refused(tmp_path):
     with pytest.raises(InputError, match="unknown alignment 'center'; allowed: world, centre; did you mean 'centre'"):
         loaded(phantom(), tmp_path, alignment="center")
-
-
-# --- the store
-
-
-@pytest.fixture
-def paths(tmp_path):
-    return [
-        (save(noise(seed, (40, 40, 40), affine_around((40, 40, 40), 5.0)), tmp_path / f"{seed}.nii"), None)
-        for seed in range(3)
-    ]
-
-
-@pytest.fixture
-def counted(monkeypatch):
-    """The paths that were loaded, in their order."""
-    calls = []
-
-    def counting(path, *arguments):
-        calls.append(path)
-        return load_volume(path, *arguments)
-
-    monkeypatch.setattr(volumes, "load_volume", counting)
-    return calls
-
-
-def test_the_store_holds_every_volume_rounded_to_float16(tmp_path, paths):
-    stored = store_volumes(tmp_path / "store", paths, SMALL)
-    assert (stored.shape, stored.dtype) == ((3, *SMALL.shape), np.float16)
-    assert not stored.flags.writeable
-    for volume, (path, mask) in zip(stored, paths, strict=True):
-        exact = load_volume(path, SMALL, mask)
-        np.testing.assert_array_equal(volume, exact.astype(np.float16))
-        assert np.abs(volume.astype(np.float32) - exact).max() <= 2**-11
-
-
-def test_the_store_is_made_once(tmp_path, paths, counted):
-    ticks = []
-    first = np.array(store_volumes(tmp_path / "store", paths, SMALL, "world", lambda: ticks.append(1)))
-    again = store_volumes(tmp_path / "store", paths, SMALL, "world", lambda: ticks.append(1))
-    np.testing.assert_array_equal(first, again)
-    assert (len(counted), len(ticks)) == (3, 3)
-    assert {path.name for path in (tmp_path / "store").iterdir()} <= {"volumes.npy", "volumes.json", ".volumes.lock"}
-
-
-def replaced(paths):
-    save(noise(99, (40, 40, 40), affine_around((40, 40, 40), 5.0)), paths[1][0])
-    os.utime(paths[1][0], ns=(1, 1))
-    return paths, SMALL, "world"
-
-
-CHANGES = {
-    "a file": replaced,
-    "the order": lambda paths: (paths[::-1], SMALL, "world"),
-    "fewer": lambda paths: (paths[:2], SMALL, "world"),
-    "the voxel size": lambda paths: (paths, Grid((32, 32, 32), 5.0), "world"),
-    "the shape": lambda paths: (paths, Grid((32, 32, 33), 6.0), "world"),
-    "the alignment": lambda paths: (paths, SMALL, "centre"),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_the_store_is_made_again_when_anything_changes(tmp_path, paths, counted, change):
-    store_volumes(tmp_path / "store", paths, SMALL)
-    counted.clear()
-    changed, grid, alignment = CHANGES[change](paths)
-    stored = store_volumes(tmp_path / "store", changed, grid, alignment)
-    assert counted == [path for path, _ in changed]
-    for volume, (path, mask) in zip(stored, changed, strict=True):
-        np.testing.assert_array_equal(volume, load_volume(path, grid, mask, alignment).astype(np.float16))
-
-
-def test_a_new_recipe_makes_the_store_again(tmp_path, paths, counted, monkeypatch):
-    store_volumes(tmp_path / "store", paths, SMALL)
-    monkeypatch.setattr(volumes, "RECIPE", RECIPE + "+")
-    store_volumes(tmp_path / "store", paths, SMALL)
-    assert len(counted) == 6
-
-
-def test_a_mask_is_part_of_the_fingerprint(paths):
-    (first, _), (second, _), (third, _) = paths
-    keys = [
-        fingerprint(pairs, SMALL, "world")
-        for pairs in (
-            [(first, None), (second, None)],
-            [(first, second)],
-            [(second, first)],
-            [(first, second), (third, None)],
-            [(first, None), (second, third)],
-        )
-    ]
-    assert len(set(keys)) == len(keys)
-
-
-def test_a_store_of_an_image_that_is_gone_is_refused(tmp_path, paths):
-    paths[0][0].unlink()
-    with pytest.raises(ImageError, match=r"no such image .*0.nii"):
-        store_volumes(tmp_path / "store", paths, SMALL)
-
-
-DAMAGES = {
-    "no manifest": lambda folder: (folder / "volumes.json").unlink(),
-    "no array": lambda folder: (folder / "volumes.npy").unlink(),
-    "half a manifest": lambda folder: (folder / "volumes.json").write_text('{"fingerprint": "'),
-    "another manifest": lambda folder: (folder / "volumes.json").write_text("[]"),
-    "half an array": lambda folder: os.truncate(folder / "volumes.npy", 5000),
-    "an empty array": lambda folder: os.truncate(folder / "volumes.npy", 0),
-    "another array": lambda folder: np.save(folder / "volumes.npy", np.zeros(3)),
-    "a text": lambda folder: (folder / "volumes.npy").write_text("volumes"),
-    "what a kill left": lambda folder: (folder / "volumes.npy").rename(folder / "volumes.npy.part"),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_store_is_not_believed(tmp_path, paths, damage):
-    folder = tmp_path / "store"
-    whole = np.array(store_volumes(folder, paths, SMALL))
-    DAMAGES[damage](folder)
-    np.testing.assert_array_equal(store_volumes(folder, paths, SMALL), whole)
-    assert not (folder / "volumes.npy.part").exists()
-
-
-def test_a_store_in_use_survives_when_it_is_made_again(tmp_path, paths):
-    """A memory map of a truncated file dies of a bus error: the old file has to stay whole for who has it open."""
-    old = store_volumes(tmp_path / "store", paths, SMALL)
-    before = np.array(old)
-    store_volumes(tmp_path / "store", paths[:1], SMALL)
-    np.testing.assert_array_equal(old, before)
-
-
-def test_two_at_once_make_one_store(tmp_path, paths, counted):
-    found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(store_volumes(tmp_path / "store", paths, SMALL))) for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(counted) == 3
-    assert len(found) == 3
-    np.testing.assert_array_equal(found[0], found[2])
-
-
-def test_too_little_space_is_told_before_anything_is_computed(tmp_path, paths, counted, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(volumes.shutil, "disk_usage", lambda folder: usage(2**20, 2**20, 2**16))
-    with pytest.raises(StorageError, match="has 0 MiB left and the volumes need 0 MiB; free some space"):
-        store_volumes(tmp_path / "store", paths, SMALL)
-    assert not counted
-    assert not (tmp_path / "store" / "volumes.json").exists()
-
-
-class Stop(Exception):  # noqa: N818
-    """What is no failure of a file system."""
-
-
-@pytest.mark.parametrize(
-    ("failure", "raised"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), StorageError),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), StorageError),
-        (OSError(errno.EFBIG, "File too large"), StorageError),
-        (PermissionError(errno.EACCES, "Permission denied"), StorageError),
-        (KeyboardInterrupt(), KeyboardInterrupt),
-        (Stop(), Stop),
-    ],
-)
-@pytest.mark.parametrize("is_second", [False, True])
-def test_no_half_written_store_is_believed(tmp_path, paths, counted, failure, raised, is_second):
-    folder = tmp_path / "store"
-    if is_second:
-        store_volumes(folder, paths[::-1], SMALL)
-        counted.clear()
-
-    def fail():
-        if len(counted) == 2:
-            raise failure
-
-    with pytest.raises(raised):
-        store_volumes(folder, paths, SMALL, "world", fail)
-    assert not (folder / "volumes.json").exists()
-    assert not list(folder.glob("volumes.npy*"))
-    counted.clear()
-    stored = store_volumes(folder, paths, SMALL)
-    assert len(counted) == 3
-    np.testing.assert_array_equal(stored[2], load_volume(paths[2][0], SMALL).astype(np.float16))
-
-
-def test_a_full_disk_while_the_manifest_is_written_leaves_nothing_to_believe(tmp_path, paths, monkeypatch):
-    def full(path, value):
-        raise StorageError("no space left")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(volumes, "write_json", full)
-        with pytest.raises(StorageError):
-            store_volumes(tmp_path / "store", paths, SMALL)
-    assert not (tmp_path / "store" / "volumes.json").exists()
-    assert store_volumes(tmp_path / "store", paths, SMALL).shape == (3, *SMALL.shape)
-
-
-def test_a_scan_that_cannot_be_used_stops_the_store_with_its_name(tmp_path, paths):
-    paths[1][0].write_text("no image")
-    with pytest.raises(ImageError, match=r"1\.nii"):
-        store_volumes(tmp_path / "store", paths, SMALL)
-    assert not (tmp_path / "store" / "volumes.json").exists()
-
-
-def test_a_place_that_is_a_file_is_refused(tmp_path, paths):
-    (tmp_path / "store").write_text("")
-    with pytest.raises(StorageError, match=r"cannot write .*choose another place"):
-        store_volumes(tmp_path / "store", paths, SMALL)
 
 
 # --- real heads

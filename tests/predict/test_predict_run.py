@@ -13,6 +13,7 @@ import torch
 from scipy.special import expit, softmax
 
 from neurotransfer.cohort import Cohort, Grid, load_volume, read_cohort
+from neurotransfer.cohort.storing import quantised
 from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
 from neurotransfer.models import load_model
 from neurotransfer.models.folder import Card, Model, save_model
@@ -20,7 +21,7 @@ from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.predict import embed, predict, read_scans
 from neurotransfer.targets import KINDS, Target
 from neurotransfer.training import Examples, features, outputs
-from neurotransfer.training.fit import settle_batch_norm
+from neurotransfer.training.settle import settle_batch_norm
 from neurotransfer.transfer.exact import fold, standardiser
 
 GRID = Grid((32, 38, 32), 192 / 38)
@@ -45,7 +46,7 @@ def cohort(tiny_cohort):
 @pytest.fixture(scope="module")
 def volumes(cohort):
     """As they lie in a store, in half precision."""
-    return np.stack([load_volume(image, GRID).astype(np.float16) for image, _ in cohort.images])
+    return np.stack([quantised(load_volume(image, GRID), 16) / np.float32(65535) for image, _ in cohort.images])
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.targets import Target, as_text
 from neurotransfer.training import Recipe
-from neurotransfer.transfer import Fitted, best_of, fit_setting, get_strategy, predict_rows, settings
+from neurotransfer.transfer import Fitted, best_of, fit_settings, get_strategy, predict_rows, settings
 
 # how torch says it in errors that are no MemoryError
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
@@ -42,8 +43,8 @@ def cell_path(folder: Path, cell: Cell) -> Path:
 def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, list[dict[str, Any]]]:
     """The rows of a cell: `fits`, one a setting, and `predictions`, one a test image."""
     target = workspace.targets[cell.task]
-    labels = workspace.cohort.labels(target)
-    split = split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate)
+    labels = labels_of(workspace, cell.task)
+    split = split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate, labels)
     part = workspace.part(cell.strategy)
     tried = settings(get_strategy(part.strategy), part.grid)
     rows, best = _fit_all(workspace, cell, target, labels, split, tried)
@@ -52,32 +53,37 @@ def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, list[dict[str, Any]]
     test_scores = NO_SCORES
     if best is not None:
         test_scores, predictions = _test(workspace, cell, target, labels, split, best)
+    n_people = len(set(workspace.cohort.participants[split.train]))
     fits = [
-        _fit_row(cell, index, row, index == chosen, test_scores if index == chosen else NO_SCORES, split, workspace)
+        _fit_row(cell, index, row, index == chosen, test_scores if index == chosen else NO_SCORES, split, n_people)
         for index, row in enumerate(rows)
     ]
     return {"fits": fits, "predictions": predictions}
 
 
+@lru_cache(maxsize=64)
+def labels_of(workspace: Workspace, task: str) -> np.ndarray:
+    """The labels of a task, (n_rows,), read once in a process."""
+    return workspace.cohort.labels(workspace.targets[task])
+
+
 def _fit_all(
     workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, tried: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], tuple[Fitted, np.ndarray] | None]:
-    recipe = Recipe(**workspace.study.training.model_dump())
-    seed = integer_seed(workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
+    started = time.perf_counter()
     rows: list[dict[str, Any]] = []
     best = None
-    for setting in tried:
-        started = time.perf_counter()
+    for setting, (outcome, inputs) in zip(tried, _outcomes(workspace, cell, target, labels, split, tried), strict=True):
         row = {"setting": setting, "validation": NO_SCORES, "epochs": 0, "best_epoch": 0, "loss": np.nan, "error": None}
         rows.append(row)
         try:
-            source, inputs = prepared(workspace, cell.strategy, cell.task)
-            fitted = fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
-            predicted, probabilities = predict_rows(fitted, inputs, split.validation)
+            if isinstance(outcome, Exception):
+                raise outcome
+            predicted, probabilities = predict_rows(outcome, inputs, split.validation)
             row["validation"] = scores(target.kind, labels[split.validation], predicted, probabilities)
-            row |= {"epochs": fitted.epochs, "best_epoch": fitted.best_epoch, "loss": fitted.validation_loss}
+            row |= {"epochs": outcome.epochs, "best_epoch": outcome.best_epoch, "loss": outcome.validation_loss}
             if best_of(target.kind, [other["validation"] for other in rows]) == len(rows) - 1:
-                best = (fitted, inputs)
+                best = (outcome, inputs)
         except (StorageError, OSError, MemoryError):
             # of the machine and not of the fit: another time it may go well
             raise
@@ -85,8 +91,23 @@ def _fit_all(
             if any(words in str(error) for words in NO_MEMORY):
                 raise MemoryError(str(error)) from None
             row["error"] = f"{type(error).__name__}: {error}"
-        row["seconds"] = time.perf_counter() - started
-    return rows, best
+    # settings are solved together: each one's share of the time
+    seconds = (time.perf_counter() - started) / len(rows)
+    return [row | {"seconds": seconds} for row in rows], best
+
+
+def _outcomes(
+    workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, tried: list[dict[str, Any]]
+) -> Iterator[tuple[Fitted | Exception, np.ndarray]]:
+    recipe = Recipe(**workspace.study.training.model_dump())
+    seed = integer_seed(workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
+    try:
+        source, inputs = prepared(workspace, cell.strategy, cell.task)
+    except Exception as error:
+        yield from [(error, np.zeros(0))] * len(tried)
+        return
+    for outcome in fit_settings(source, inputs, target, labels, split, tried, recipe, seed):
+        yield outcome, inputs
 
 
 def _test(
@@ -95,19 +116,21 @@ def _test(
     predicted, probabilities = predict_rows(*best, split.test)
     found = scores(target.kind, labels[split.test], predicted, probabilities)
     table, subgroup = workspace.cohort.table, workspace.study.subgroup
-    groups = [None] * len(table) if subgroup is None else as_text(table[subgroup]).tolist()
+    people, sessions = (table[name].iloc[split.test] for name in ("participant_id", "session_id"))
+    groups = [None] * len(people) if subgroup is None else as_text(table[subgroup].iloc[split.test]).tolist()
+    columns = (people, sessions, split.test, labels[split.test], predicted, probabilities, groups)
     rows = [
         {
             **_key(cell),
-            "participant_id": table["participant_id"].iloc[row],
-            "session_id": table["session_id"].iloc[row],
+            "participant_id": person,
+            "session_id": session,
             "row": int(row),
-            "observed": float(labels[row]),
+            "observed": float(label),
             "predicted": float(value),
             "probabilities": [float(share) for share in shares] or None,
-            "subgroup": groups[row],
+            "subgroup": group,
         }
-        for row, value, shares in zip(split.test, predicted, probabilities, strict=True)
+        for person, session, row, label, value, shares, group in zip(*columns, strict=True)
     ]
     return found, rows
 
@@ -123,9 +146,8 @@ def _fit_row(
     selected: bool,
     test_scores: Mapping[str, float],
     split: Split,
-    workspace: Workspace,
+    n_people: int,
 ) -> dict[str, Any]:
-    people = workspace.cohort.participants
     return {
         **_key(cell),
         "setting_index": index,
@@ -138,7 +160,7 @@ def _fit_row(
         "best_epoch": row["best_epoch"],
         "seconds": row["seconds"],
         "n_train_images": len(split.train),
-        "n_train_participants": len(set(people[split.train])),
+        "n_train_participants": n_people,
         "n_validation_images": len(split.validation),
         "n_test_images": len(split.test),
         "error": row["error"],

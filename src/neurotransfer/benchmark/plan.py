@@ -71,9 +71,14 @@ def headline(study: Study, task: str, target: Target) -> str:
     return study.tasks[task].score or HEADLINE[target.kind]
 
 
-def split_of(study: Study, cohort: Cohort, task: str, target: Target, n: int, replicate: int) -> Split:
-    """The split of a replicate: the same for every strategy, a matter of the study's seed alone."""
-    labels = cohort.labels(target)
+def split_of(
+    study: Study, cohort: Cohort, task: str, target: Target, n: int, replicate: int, labels: np.ndarray | None = None
+) -> Split:
+    """The split of a replicate: the same for every strategy, a matter of the study's seed alone.
+
+    `labels` (n_rows,) spares the reading of the cohort's where they are known.
+    """
+    labels = cohort.labels(target) if labels is None else labels
     classes = None if target.kind == "continuous" else labels
     return bootstrap_split(
         cohort.participants,
@@ -103,10 +108,11 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
     targets = targets_of(study, cohort)
     problems = list(_without_images(study, cohort))
     for task, target in targets.items():
+        labels = cohort.labels(target)
         for n in study.protocol.sizes:
             try:
                 for replicate in range(study.protocol.replicates):
-                    split_of(study, cohort, task, target, n, replicate)
+                    split_of(study, cohort, task, target, n, replicate, labels)
             except InputError as error:
                 problems.append(f"task {task!r}: {error}")
     if problems:

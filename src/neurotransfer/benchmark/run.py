@@ -23,6 +23,7 @@ from neurotransfer.benchmark.workspace import (
     model_folder,
     network_arguments,
     open_workspace,
+    require_same_kind,
     write_cohort,
     write_study,
 )
@@ -32,7 +33,7 @@ from neurotransfer.models.folder import Card, load_model
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import Recipe
 from neurotransfer.transfer import get_strategy
-from neurotransfer.transfer.adapt import column_values
+from neurotransfer.transfer.source import column_values
 
 Advance = Callable[..., object]
 Progress = Callable[[str, int], Any]
@@ -113,13 +114,14 @@ def benchmark(
 
 def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, progress: Progress) -> Run:
     started = time.perf_counter()
+    require_same_kind(folder)
     cohort = _read(study.cohort, base, _targets(study), progress)
     plan = _plan(study, cohort)
     write_study(folder, plan)
     volumes = None
     if cohort.has_images:
         with progress("volumes", len(cohort)) as advance:
-            volumes = store_volumes(folder / "cache", cohort.images, grid_of(study), cohort.alignment, advance)
+            volumes = store_volumes(folder / "cache", cohort, grid_of(study), advance, workers=workers)
     _make_models(study, base, folder, progress)
     write_cohort(folder, study, cohort, volumes)
     workspace = open_workspace(folder)

@@ -13,7 +13,8 @@ import pandas as pd
 from neurotransfer.artifacts import read_json, write_atomically, write_json
 from neurotransfer.benchmark.plan import Plan, headline, targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
-from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.cohort import Cohort, Grid, VolumeStore
+from neurotransfer.cohort.store import FORMAT, STORE
 from neurotransfer.errors import InputError
 from neurotransfer.models.folder import WEIGHTS, Model, load_model
 from neurotransfer.targets import Target
@@ -30,7 +31,7 @@ class Workspace:
     study: Study
     cohort: Cohort
     targets: dict[str, Target]
-    volumes: np.ndarray | None
+    volumes: VolumeStore | None
     models: dict[str, Model]
 
     @property
@@ -143,7 +144,7 @@ def write_study(folder: Path, plan: Plan) -> None:
     write_json(folder / STUDY, facts)
 
 
-def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: np.ndarray | None) -> None:
+def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: VolumeStore | None) -> None:
     """Keep the cohort's table, name, alignment and notes in the run folder, and what the results depend on.
 
     Raises:
@@ -152,7 +153,7 @@ def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: np.ndarray
     path = folder / COHORT_FACTS
     found = {
         "table": hashlib.sha256(cohort.table.drop(columns=["image", "mask"]).to_csv(index=False).encode()).hexdigest(),
-        "volumes": "" if volumes is None else hashlib.sha256(np.asarray(volumes).data).hexdigest(),
+        "volumes": "" if volumes is None else _digest_of(volumes),
         "models": {
             name: hashlib.sha256((model_folder(folder, study, name) / WEIGHTS).read_bytes()).hexdigest()
             for name in study.models
@@ -170,6 +171,27 @@ def write_cohort(folder: Path, study: Study, cohort: Cohort, volumes: np.ndarray
     write_atomically(folder / COHORT, lambda path: table.to_parquet(path, index=False))
 
 
+def _digest_of(volumes: VolumeStore) -> str:
+    # of the checksums, each of which is verified when its volume is read
+    facts = repr((volumes.shape, volumes.bits)).encode()
+    return f"{FORMAT} {hashlib.sha256(facts + volumes.checksums.tobytes()).hexdigest()}"
+
+
+def require_same_kind(folder: Path) -> None:
+    """Refuse, before volumes are made, a run folder whose fits were made on volumes that were kept in another format.
+
+    Raises:
+        InputError: when an earlier version began the run.
+    """
+    path = folder / COHORT_FACTS
+    before = read_json(path).get("depends_on", {}).get("volumes", "") if path.is_file() else ""
+    if before and not before.startswith(f"{FORMAT} "):
+        raise InputError(
+            f"the run in {str(folder)!r} was begun by an earlier version of neurotransfer, which kept volumes in another "
+            "format; finish it with that version, or give another --out (report still takes its results)"
+        )
+
+
 def open_workspace(folder: Path) -> Workspace:
     """The workspace of a run folder that `benchmark` has prepared."""
     study = Study.model_validate(read_json(folder / STUDY)["study"])
@@ -177,8 +199,9 @@ def open_workspace(folder: Path) -> Workspace:
     table = pd.read_parquet(folder / COHORT)
     cohort = Cohort(facts["name"], table, facts["alignment"], tuple(facts["notes"]))
     models = {name: load_model(model_folder(folder, study, name)) for name in study.models}
-    volumes_path = folder / "cache" / "volumes.npy"
-    volumes = np.load(volumes_path, mmap_mode="r") if volumes_path.is_file() else None
+    volumes = VolumeStore(folder / "cache") if (folder / "cache" / STORE).is_file() else None
+    if volumes is not None:
+        volumes.require(cohort, grid_of(study), files=False)
     return Workspace(folder, study, cohort, targets_of(study, cohort), volumes, models)
 
 

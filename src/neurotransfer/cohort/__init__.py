@@ -3,13 +3,16 @@
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.grid import Grid
 from neurotransfer.cohort.splits import Split, bootstrap_split, check_split, holdout_split
+from neurotransfer.cohort.store import VolumeStore
+from neurotransfer.cohort.storing import store_volumes
 from neurotransfer.cohort.table import read_cohort
-from neurotransfer.cohort.volumes import load_volume, store_volumes
+from neurotransfer.cohort.volumes import load_volume
 
 __all__ = [
     "Cohort",
     "Grid",
     "Split",
+    "VolumeStore",
     "bootstrap_split",
     "check_split",
     "holdout_split",

@@ -1,34 +1,25 @@
-"""A scan on disk to a model-ready volume, and a store of them."""
+"""A scan on disk to a model-ready volume."""
 
-import hashlib
-import shutil
-from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from scipy import ndimage
 
-from neurotransfer.artifacts import read_json, storage, write_json
 from neurotransfer.cohort.grid import Grid
 from neurotransfer.cohort.images import IMAGE_SUFFIXES, describe_image, head_of, opened, read_image
-from neurotransfer.errors import ImageError, InputError, StorageError, unknown
+from neurotransfer.errors import ImageError, InputError, unknown
 
 __all__ = [
     "ALIGNMENTS",
     "IMAGE_SUFFIXES",
     "RECIPE",
     "describe_image",
-    "fingerprint",
     "load_volume",
     "read_image",
     "resample",
-    "store_volumes",
 ]
 
 RECIPE = "grid-1"
-ARRAY, STORE = "volumes.npy", "volumes.json"
 ALIGNMENTS = ("world", "centre")
 LEAST_INSIDE = 0.5
 
@@ -111,107 +102,3 @@ def _bounding_box(voxels: np.ndarray) -> np.ndarray:
     inside = voxels > 0.05 * brightest
     sides = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     return np.array([[side[0] for side in sides], [side[-1] for side in sides]], float)
-
-
-def fingerprint(paths: Sequence[tuple[Path, Path | None]], grid: Grid, alignment: str) -> str:
-    """What a store of volumes depends on: every file's path, size and time of change, the grid and the recipe."""
-    digest = hashlib.sha256(repr((RECIPE, grid, alignment)).encode())
-    for path in chain.from_iterable(paths):
-        digest.update(f"{_state(path)}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def _state(path: Path | None) -> str:
-    if path is None:
-        return "no mask"
-    try:
-        status = path.stat()
-    except OSError:
-        raise ImageError(f"no such image {str(path)!r}") from None
-    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def store_volumes(
-    folder: Path,
-    paths: Sequence[tuple[Path, Path | None]],
-    grid: Grid,
-    alignment: str = "world",
-    on_volume: Callable[[], object] | None = None,
-) -> np.ndarray:
-    """Model-ready volumes of (image, mask) pairs as one memory-mapped float16 array (n, x, y, z), made only once.
-
-    The array lies in `folder` as `volumes.npy` beside a manifest that is written last; it is made again when a file,
-    the grid or the recipe has changed. Of several processes that want the same store, one makes it and the others wait.
-
-    Raises:
-        ImageError: when a scan cannot be used.
-        StorageError: when the disk is too full for it, or the folder cannot be written.
-    """
-    key = fingerprint(paths, grid, alignment)
-    shape = (len(paths), *grid.shape)
-    volumes = _stored(folder, key, shape)
-    if volumes is None:
-        with storage(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".volumes.lock"):
-                volumes = _stored(folder, key, shape)
-                if volumes is None:
-                    _make(folder, key, paths, grid, alignment, on_volume)
-                    volumes = np.load(folder / ARRAY, mmap_mode="r")
-    return volumes
-
-
-def _stored(folder: Path, key: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The store that is there, None when there is none, it is of other volumes, or it is damaged."""
-    try:
-        is_same = read_json(folder / STORE)["fingerprint"] == key
-        volumes = np.load(folder / ARRAY, mmap_mode="r") if is_same else None
-    except (InputError, LookupError, TypeError, ValueError, OSError, EOFError):
-        return None
-    return volumes if volumes is not None and volumes.shape == shape and volumes.dtype == np.float16 else None
-
-
-def _make(
-    folder: Path,
-    key: str,
-    paths: Sequence[tuple[Path, Path | None]],
-    grid: Grid,
-    alignment: str,
-    on_volume: Callable[[], object] | None,
-) -> None:
-    array, unfinished = folder / ARRAY, folder / f"{ARRAY}.part"
-    for old in (folder / STORE, array, unfinished):
-        old.unlink(missing_ok=True)
-    _require_space(folder, 2 * len(paths) * int(np.prod(grid.shape)))
-    try:
-        _fill(unfinished, paths, grid, alignment, on_volume)
-        unfinished.replace(array)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    write_json(folder / STORE, {"fingerprint": key, "n": len(paths), "shape": grid.shape, "recipe": RECIPE})
-
-
-def _require_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StorageError(
-            f"{str(folder)!r} has {free / 2**20:.0f} MiB left and the volumes need {needed / 2**20:.0f} MiB; free some "
-            "space, give another --out, or use a coarser grid"
-        )
-
-
-def _fill(
-    array: Path,
-    paths: Sequence[tuple[Path, Path | None]],
-    grid: Grid,
-    alignment: str,
-    on_volume: Callable[[], object] | None,
-) -> None:
-    # a plain file and not a writable memory map, which answers a full disk with a bus error
-    with array.open("wb") as file:
-        header = {"descr": "<f2", "fortran_order": False, "shape": (len(paths), *grid.shape)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for image, mask in paths:
-            file.write(load_volume(image, grid, mask, alignment).astype("<f2").tobytes())
-            if on_volume is not None:
-                on_volume()

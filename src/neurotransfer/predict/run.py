@@ -13,7 +13,7 @@ from neurotransfer.cohort.volumes import IMAGE_SUFFIXES
 from neurotransfer.errors import CohortError, InputError
 from neurotransfer.models.folder import Model, check_volumes, load_model
 from neurotransfer.training import features, predictions
-from neurotransfer.transfer.adapt import column_values
+from neurotransfer.transfer.source import column_values
 
 KEYS = ("participant_id", "session_id", "image")
 TABLES = ("participants.tsv", "cohort.tsv", "cohort.csv", "cohort.parquet")
@@ -71,7 +71,7 @@ def embed(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], ob
 def _inputs(model: Model, cohort: Cohort, cache: Path, on_scan: Callable[[], object] | None) -> np.ndarray:
     if model.card.grid is None:
         return column_values(cohort, tuple(model.card.arguments["columns"]))
-    volumes = store_volumes(cache, cohort.images, model.card.grid, cohort.alignment, on_scan)
+    volumes = store_volumes(cache, cohort, model.card.grid, on_scan)
     check_volumes(model.card, volumes)
     return volumes
 

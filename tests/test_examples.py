@@ -42,7 +42,7 @@ def test_the_learning_curve_falls_and_has_a_page(tmp_path):
 
 def test_ages_of_new_scans_are_predicted(tmp_path):
     text = printed_by("02_predict.py", tmp_path)
-    assert "'lr'" in text
+    assert "'penalty'" in text
     ages = columns_of(text, r"^ *new-\d+_ses-\d_T1w +([\d.]+) +([\d.]+)$")
     assert len(ages) >= 8
     assert np.corrcoef(ages.T)[0, 1] > 0.6

@@ -16,6 +16,7 @@ from neurotransfer.transfer import (
     best_of,
     fit_best,
     fit_setting,
+    fit_settings,
     get_strategy,
     inputs_of,
     make_source,
@@ -260,16 +261,90 @@ def test_the_best_setting_on_validation_is_kept(model, volumes):
     assert chosen.validation_scores["mae"] == pytest.approx(min(errors))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, kind)
+        for name, row in STRATEGIES.items()
+        for kind in ("continuous", "binary", "categorical", "ordinal")
+        if row.on_features and (row.head == "new" or kind == "continuous")
+    ],
+)
+def test_all_settings_at_once_are_each_alone(name, kind, model, volumes):
+    heads, ages = volumes
+    classes = {"continuous": (), "binary": ("a", "b")}.get(kind, ("a", "b", "c"))
+    target = AGE if kind == "continuous" else Target("group", kind, classes=classes)
+    labels = ages if kind == "continuous" else np.arange(12.0) % len(classes)
+    source = source_of(name, model, target)
+    inputs = inputs_of(source, Cohort("none", None), heads, model)
+    tried = settings(get_strategy(name))
+    together = list(fit_settings(source, inputs, target, labels, SPLIT, tried, RECIPE, 0))
+    assert len(together) == len(tried)
+    for setting, fitted in zip(tried, together, strict=True):
+        alone = fit_setting(source, inputs, target, labels, SPLIT, setting, RECIPE, 0)
+        for one, other in zip(copied(fitted.network).values(), copied(alone.network).values(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, float(np.abs(other).max())))
+        predicted, expected = (predict_rows(fit, inputs, SPLIT.test)[0] for fit in (fitted, alone))
+        np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["frozen", "random-frozen", "linear", "voxels"])
+def test_a_stronger_penalty_gives_smaller_weights_on_what_the_strategy_sees(name, model, volumes):
+    heads, labels = volumes
+    source = source_of(name, model)
+    inputs = inputs_of(source, Cohort("none", None), heads, model)
+    fits = list(fit_settings(source, inputs, AGE, labels, SPLIT, settings(get_strategy(name)), RECIPE, 0))
+    spreads = [predict_rows(fitted, inputs, SPLIT.train)[0].std() for fitted in fits]
+    assert spreads == sorted(spreads, reverse=True)
+    assert spreads[0] > 2 * spreads[-1]
+    assert {(fitted.epochs, fitted.best_epoch) for fitted in fits} == {(0, 0)}
+
+
+@pytest.mark.parametrize("name", ["frozen", "linear"])
+def test_what_cannot_be_solved_gives_every_setting_its_error(name, model, volumes):
+    source = source_of(name, model)
+    inputs = inputs_of(source, Cohort("none", None), volumes[0], model).copy()
+    inputs[SPLIT.train[0], 0] = np.nan
+    tried = settings(get_strategy(name))
+    outcomes = list(fit_settings(source, inputs, AGE, volumes[1], SPLIT, tried, RECIPE, 0))
+    assert [type(outcome) for outcome in outcomes] == [FloatingPointError] * 9
+    with pytest.raises(FloatingPointError, match="not finite"):
+        fit_setting(source, inputs, AGE, volumes[1], SPLIT, tried[0], RECIPE, 0)
+    with pytest.raises(InputError, match=f"no setting of '{name}' gives a score.*not finite"):
+        fit_best(source, inputs, AGE, volumes[1], SPLIT, tried, RECIPE, 0)
+
+
+def test_a_weight_beyond_float32_is_the_error_of_its_setting_alone(model, monkeypatch):
+    def solved(features, labels, target, penalties):
+        return np.array([[[1.0, 1e39]], [[1.0, 2.0]]]), np.zeros((2, 1))
+
+    monkeypatch.setattr("neurotransfer.transfer.adapt.solve_path", solved)
+    source = source_of("linear", model)
+    features = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    tried = [{"penalty": 1e-3}, {"penalty": 1.0}]
+    outcomes = list(fit_settings(source, features, AGE, np.arange(12.0), SPLIT, tried, RECIPE, 0))
+    assert isinstance(outcomes[0], FloatingPointError)
+    assert not isinstance(outcomes[1], Exception)
+
+
+def test_errors_that_are_no_divergence_stop_a_choice(model, volumes):
+    source = source_of("linear", model)
+    inputs = inputs_of(source, Cohort("none", None), volumes[0], model)
+    outside = Split(np.array([0, 1, 99]), SPLIT.validation, SPLIT.test)
+    with pytest.raises(IndexError):
+        fit_best(source, inputs, AGE, volumes[1], outside, settings(get_strategy("linear")), RECIPE, 0)
+
+
 def test_a_setting_that_diverges_does_not_cost_the_others(model, volumes):
     heads, labels = volumes
-    source = source_of("frozen", model)
+    source = source_of("finetuned", model)
     inputs = inputs_of(source, Cohort("none", None), heads, model)
     called = []
     tried = [{"lr": 1e30}, {"lr": 1e-2}]
     chosen = fit_best(source, inputs, AGE, labels, SPLIT, tried, RECIPE, 0, lambda: called.append(1))
     assert chosen.setting == {"lr": 1e-2}
     assert len(called) == 2
-    with pytest.raises(InputError, match=r"no setting of 'frozen' gives a score.*never finite"):
+    with pytest.raises(InputError, match=r"no setting of 'finetuned' gives a score.*the loss became nan in epoch"):
         fit_best(source, inputs, AGE, labels, SPLIT, tried[:1], RECIPE, 0)
 
 

@@ -2,15 +2,14 @@
 
 from neurotransfer.transfer.adapt import (
     Fitted,
-    Source,
     fit_setting,
-    inputs_of,
-    make_source,
+    fit_settings,
     predict_rows,
     whole_network,
 )
 from neurotransfer.transfer.choice import Chosen, best_of, fit_best, require_classes
 from neurotransfer.transfer.run import Transferred, transfer
+from neurotransfer.transfer.source import Source, inputs_of, make_source
 from neurotransfer.transfer.strategies import STRATEGIES, Strategy, get_strategy, settings
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "best_of",
     "fit_best",
     "fit_setting",
+    "fit_settings",
     "get_strategy",
     "inputs_of",
     "make_source",

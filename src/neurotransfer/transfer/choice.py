@@ -11,7 +11,8 @@ from neurotransfer.errors import InputError
 from neurotransfer.statistics.metrics import SCORES, SELECTION, scores
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
-from neurotransfer.transfer.adapt import Fitted, Source, fit_setting, predict_rows
+from neurotransfer.transfer.adapt import Fitted, fit_settings, predict_rows
+from neurotransfer.transfer.source import Source
 
 MOST_NAMED = 5
 TIE_BREAK = {"binary": "brier", "categorical": "brier", "continuous": "r", "ordinal": "r"}
@@ -61,22 +62,23 @@ def fit_best(
     seed: int,
     on_fit: Callable[[], object] | None = None,
 ) -> Chosen:
-    """Fit every setting of `tried` on one split, see `fit_setting`, and keep the best one.
+    """Fit every setting of `tried` on one split, see `fit_settings`, and keep the best one.
 
     Raises:
         InputError: when no setting gives a score on the validation rows.
     """
     best: Chosen | None = None
     failed: list[str] = []
-    for setting in tried:
-        try:
-            fitted = fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
-        except FloatingPointError as error:
-            failed.append(str(error))
+    for setting, fitted in zip(
+        tried, fit_settings(source, inputs, target, labels, split, tried, recipe, seed), strict=True
+    ):
+        if on_fit is not None:
+            on_fit()
+        if isinstance(fitted, FloatingPointError):
+            failed.append(str(fitted))
             continue
-        finally:
-            if on_fit is not None:
-                on_fit()
+        if isinstance(fitted, Exception):
+            raise fitted
         predicted, probabilities = predict_rows(fitted, inputs, split.validation)
         found = scores(target.kind, labels[split.validation], predicted, probabilities)
         if best_of(target.kind, [best.validation_scores if best else {}, found]) == 1:

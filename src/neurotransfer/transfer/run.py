@@ -15,8 +15,9 @@ from neurotransfer.models.folder import Card, Model, load_model, new_folder, peo
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Recipe
-from neurotransfer.transfer.adapt import Source, inputs_of, make_source, whole_network
+from neurotransfer.transfer.adapt import whole_network
 from neurotransfer.transfer.choice import Chosen, fit_best, require_classes
+from neurotransfer.transfer.source import Source, inputs_of, make_source
 from neurotransfer.transfer.strategies import get_strategy, settings
 
 
@@ -81,9 +82,7 @@ def transfer(
     source = make_source(chosen, model=model, grid=model.card.grid, target=wanted, columns=tuple(columns), seed=seed)
     with new_folder(folder):
         with TemporaryDirectory() as cache:
-            volumes = (
-                None if source.columns else store_volumes(Path(cache), cohort.images, _grid(model), cohort.alignment)
-            )
+            volumes = None if source.columns else store_volumes(Path(cache), cohort, _grid(model))
             inputs = inputs_of(source, cohort, volumes, model)
             best = fit_best(
                 source, inputs, wanted, labels, split, settings(chosen, grid), recipe or Recipe(),

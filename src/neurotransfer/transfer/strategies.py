@@ -11,7 +11,6 @@ import numpy as np
 
 from neurotransfer.errors import InputError, unknown
 
-HEAD_GRID = {"lr": (3e-2, 1e-2, 3e-3), "weight_decay": (0.0, 0.1, 1.0)}
 NETWORK_GRID = {"lr": (3e-3, 1e-3, 3e-4), "dropout": (0.0, 0.25, 0.5)}
 PENALTY_GRID = {"penalty": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)}
 
@@ -73,14 +72,16 @@ STRATEGIES: dict[str, Strategy] = {
     for strategy in (
         Strategy("transferred", "model", "pretrained", "pretrained", "nothing", "none", {},
                  "the pretrained network as it is; possible for a target of its pretraining"),
-        Strategy("frozen", "model", "pretrained", "new", "head", "gradient", HEAD_GRID,
-                 "a new last layer on the features of the pretrained network, which stands still"),
+        Strategy("frozen", "model", "pretrained", "new", "head", "exact", PENALTY_GRID,
+                 "a linear head on the features of the pretrained network, which stands still; solved exactly (ridge or logistic "
+                 "regression with an L2 penalty)"),
         Strategy("finetuned", "model", "pretrained", "new", "everything", "gradient", NETWORK_GRID,
                  "the pretrained network with a new last layer, all of it trained further"),
         Strategy("baseline", "model", "random", "new", "everything", "gradient", NETWORK_GRID,
                  "the same network trained from random weights"),
-        Strategy("random-frozen", "model", "random", "new", "head", "gradient", HEAD_GRID,
-                 "control: a new last layer on the features of a network that was never trained"),
+        Strategy("random-frozen", "model", "random", "new", "head", "exact", PENALTY_GRID,
+                 "control: a linear head on the features of a network that was never trained; solved exactly (ridge or "
+                 "logistic regression with an L2 penalty)"),
         Strategy("linear", "linear", "none", "new", "head", "exact", PENALTY_GRID,
                  "no network: ridge or logistic regression on regional volumes, or on tissue volumes of the image"),
         Strategy("voxels", "voxels", "none", "new", "head", "exact", PENALTY_GRID,
@@ -111,8 +112,8 @@ def settings(strategy: Strategy, grid: Mapping[str, Sequence[Any]] | None = None
         InputError: for a name that the strategy has no use for, an empty list of values, or a value that cannot be.
 
     Example:
-        >>> settings(STRATEGIES["frozen"], {"lr": [0.1, 0.01]})
-        [{'lr': 0.1}, {'lr': 0.01}]
+        >>> settings(STRATEGIES["frozen"], {"penalty": [0.1, 1.0]})
+        [{'penalty': 0.1}, {'penalty': 1.0}]
     """
     grid = strategy.grid if grid is None else grid
     allowed = allowed_settings(strategy)
@@ -141,5 +142,4 @@ def allowed_settings(strategy: Strategy) -> tuple[str, ...]:
         return ()
     if strategy.solver == "exact":
         return ("penalty",)
-    shared = ("lr", "weight_decay", "batch_size", "epochs", "patience")
-    return (*shared, "dropout") if strategy.trained == "everything" else shared
+    return ("lr", "weight_decay", "batch_size", "epochs", "patience", "dropout")

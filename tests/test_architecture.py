@@ -23,7 +23,7 @@ PARTS = {
     "statistics": {"errors", "seeding", "targets"},
     "cohort": {"errors", "seeding", "targets", "artifacts"},
     "models": {"errors", "seeding", "targets", "artifacts", "cohort"},
-    "training": {"errors", "seeding", "targets", "models"},
+    "training": {"errors", "seeding", "targets", "artifacts", "models"},
 }
 NO_TORCH = {
     "statistics",

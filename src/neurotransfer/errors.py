@@ -59,6 +59,10 @@ class StorageError(InputError):
     """A file or folder that cannot be written: disk full, quota reached, no permission."""
 
 
+class DivergedError(InputError, FloatingPointError):
+    """A training whose loss is not finite; the best weights so far are kept."""
+
+
 class InterruptedRunError(NeurotransferError):
     """A run that was stopped from outside; what was finished is kept."""
 

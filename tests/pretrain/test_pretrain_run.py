@@ -47,13 +47,13 @@ def people(tiny_cohort, tmp_path_factory) -> Cohort:
 
 @pytest.fixture(scope="module")
 def volumes(people, tmp_path_factory):
-    return store_volumes(tmp_path_factory.mktemp("store"), people.images, GRID, people.alignment)
+    return store_volumes(tmp_path_factory.mktemp("store"), people, GRID)
 
 
 @pytest.fixture
 def stored(monkeypatch, volumes):
     """Volumes that are made once and not by every pretraining of this file."""
-    monkeypatch.setattr(module, "store_volumes", lambda *_: volumes)
+    monkeypatch.setattr(module, "store_volumes", lambda *_, **__: volumes)
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_no_participant_is_in_both_parts(people, tmp_path, monkeypatch, seed):
 
     monkeypatch.setattr(module, "fit", spy)
     monkeypatch.setattr(module, "holdout_split", spied)
-    monkeypatch.setattr(module, "store_volumes", lambda *_: np.zeros((len(people), 1)))
+    monkeypatch.setattr(module, "store_volumes", lambda *_, **__: np.zeros((len(people), 1)))
     with pytest.raises(Stop):
         pretrain(people, ["age", "sex"], tmp_path / "m", replace(OPTIONS, seed=seed))
     train, validation = found

@@ -14,7 +14,8 @@ from neurotransfer.models.network import Identity, Network, seeded
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.targets import Target
 from neurotransfer.training import Examples, Recipe, features, fit, predictions
-from neurotransfer.training.fit import batches, settle_batch_norm
+from neurotransfer.training.examples import batches
+from neurotransfer.training.settle import settle_batch_norm
 
 AGE = Target("age", "continuous")
 
@@ -85,23 +86,6 @@ def test_patience_ends_the_training():
                   Recipe(epochs=200, lr=0.1, patience=4), seed=0)  # fmt: skip
     assert history.epochs < 200
     assert history.epochs - history.best_epoch == 4
-
-
-def test_a_frozen_encoder_does_not_move_nor_do_its_batch_norm_statistics():
-    inputs, labels = volumes()
-    net = network()
-    before = state(net.encoder)
-    head = state(net.heads)
-    fit(
-        net,
-        examples(inputs, labels, range(4)),
-        examples(inputs, labels, [4, 5]),
-        Recipe(epochs=2),
-        seed=0,
-        trained="head",
-    )
-    assert same(before, state(net.encoder))
-    assert not same(head, state(net.heads))
 
 
 def test_training_everything_moves_weights_and_statistics():
@@ -243,7 +227,7 @@ def test_settled_statistics_are_means_over_the_batches_of_the_training_images():
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"epochs": 0}, "epochs = 0"), ({"lr": -1.0}, "lr"), ({"lr": float("nan")}, "lr"), ({"batch_size": 0}, "batch_size"),
+    [({"epochs": 0}, "epochs is"), ({"lr": -1.0}, "lr"), ({"lr": float("nan")}, "lr"), ({"batch_size": 0}, "batch_size"),
      ({"patience": 0}, "patience"), ({"weight_decay": float("inf")}, "weight_decay")],
 )  # fmt: skip
 def test_recipes_that_cannot_be(values, said):
@@ -251,15 +235,13 @@ def test_recipes_that_cannot_be(values, said):
         Recipe(**values)
 
 
-def test_nothing_to_learn_from_and_unknown_parts():
+def test_nothing_to_learn_from():
     inputs, labels = line()
     some, none = examples(inputs, labels, range(4)), examples(inputs, labels, np.array([], int))
     with pytest.raises(InputError, match="needs examples"):
         fit(heads(inputs), none, some, Recipe(), seed=0)
     with pytest.raises(InputError, match="needs examples"):
         fit(heads(inputs), some, none, Recipe(), seed=0)
-    with pytest.raises(InputError, match="allowed: head, everything"):
-        fit(heads(inputs), some, some, Recipe(), seed=0, trained="all")
 
 
 def test_features_are_those_of_the_encoder_in_evaluation_mode():

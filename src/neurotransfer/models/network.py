@@ -58,8 +58,12 @@ class Network(nn.Module):
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Outputs of every head."""
-        features = self.encoder(inputs)
-        return {name: self.head(name)(features) for name in self.targets}
+        return self.outputs(self.encoder(inputs))
+
+    def outputs(self, features: Tensor) -> dict[str, Tensor]:
+        """Outputs of every head for features (n, n_features), in the precision of the heads."""
+        with torch.autocast(features.device.type, enabled=False):
+            return {name: self.head(name)(features.to(self.head(name).weight.dtype)) for name in self.targets}
 
     def head(self, name: str) -> nn.Linear:
         """The head of a target."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from neurotransfer.errors import InputError, unknown
+from neurotransfer.models import fused
 
 FILTERS = (32, 64, 128, 256, 256)
 FEATURES = 64
@@ -37,8 +38,8 @@ class SFCN(nn.Module):
         filters = [max(1, round(width * count)) for count in FILTERS]
         self.n_features = max(1, round(width * FEATURES))
         pairs = zip([1, *filters[:-1]], filters, strict=True)
-        self.blocks = nn.Sequential(*[_block(before, after, 3, pool=True) for before, after in pairs])
-        self.top = _block(filters[-1], self.n_features, 1, pool=False)
+        self.blocks = nn.Sequential(*[PooledBlock(before, after) for before, after in pairs])
+        self.top = nn.Sequential(*_layers(filters[-1], self.n_features, 1))
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
 
@@ -48,11 +49,45 @@ class SFCN(nn.Module):
             raise InputError(
                 f"sfcn takes volumes (n, 1, x, y, z) with sides of {SMALLEST_SIDE} voxels or more, got {tuple(volumes.shape)}"
             )
-        maps = self.top(self.blocks(volumes))
-        pooled = maps.mean((2, 3, 4)) if self.pooling == "average" else maps.amax((2, 3, 4))
-        return self.dropout(pooled)
+        return self.after_first(self.blocks[0](volumes))
+
+    def after_first(self, maps: Tensor) -> Tensor:
+        """Features (n, n_features) of the maps that the first block gives."""
+        top = self.top(self.blocks[1:](maps)).float()
+        features = top.mean((2, 3, 4)) if self.pooling == "average" else top.amax((2, 3, 4))
+        return self.dropout(features)
+
+    def layer_groups(self) -> list[nn.Module]:
+        """The parts with weights from input to output, for learning rates that differ by depth."""
+        return [*self.blocks, self.top]
 
 
-def _block(before: int, after: int, kernel: int, pool: bool) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv3d(before, after, kernel, padding=kernel // 2), nn.BatchNorm3d(after), nn.ReLU()]
-    return nn.Sequential(*layers, *([nn.MaxPool3d(2)] if pool else []))
+class PooledBlock(nn.Sequential):
+    """3x3x3 convolution, batch norm, ReLU, 2x2x2 maximum pool; on a CPU all in one, see `neurotransfer.models.fused`.
+
+    Example:
+        >>> import torch
+        >>> PooledBlock(1, 4)(torch.zeros(2, 1, 8, 8, 8)).shape
+        torch.Size([2, 4, 4, 4, 4])
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(*_layers(before, after, 3), nn.MaxPool3d(2))
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Maps (n, after, x // 2, y // 2, z // 2) of maps (n, before, x, y, z)."""
+        convolution, norm = self.first_layers()
+        if fused.fits(convolution, norm, volumes):
+            return fused.block(convolution, norm, volumes)
+        return super().forward(volumes)
+
+    def first_layers(self) -> tuple[nn.Conv3d, nn.BatchNorm3d]:
+        """The convolution and its batch norm."""
+        convolution, norm = self[0], self[1]
+        assert isinstance(convolution, nn.Conv3d)
+        assert isinstance(norm, nn.BatchNorm3d)
+        return convolution, norm
+
+
+def _layers(before: int, after: int, kernel: int) -> list[nn.Module]:
+    return [nn.Conv3d(before, after, kernel, padding=kernel // 2), nn.BatchNorm3d(after), nn.ReLU()]

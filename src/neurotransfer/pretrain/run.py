@@ -1,9 +1,10 @@
 """`pretrain`: one network, many targets, and a model folder."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -11,20 +12,38 @@ import pandas as pd
 
 from neurotransfer.artifacts import provenance, write_table
 from neurotransfer.cohort import Cohort, Grid, holdout_split, store_volumes
-from neurotransfer.errors import InputError, unknown
+from neurotransfer.errors import DivergedError, InputError, InterruptedRunError, unknown
 from neurotransfer.models.folder import Card, Model, new_folder, people_of, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.statistics.metrics import scores
 from neurotransfer.targets import Target, infer_target
-from neurotransfer.training import Examples, Recipe, fit
+from neurotransfer.training import Checkpoint, Engine, Examples, Recipe, current, fit, using
+from neurotransfer.training.examples import History
+from neurotransfer.training.processes import Processes, launch
 
-TRAINING_TABLE = "training.tsv"
+TRAINING_TABLE, CHECKPOINT, VOLUMES = "training.tsv", "checkpoint.pt", "volumes"
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How a model is pretrained: the grid of its volumes, its architecture, and how it is trained."""
+    """How a model is pretrained: the grid of its volumes, its architecture, how it is trained, and on which machines.
+
+    Attributes:
+        grid: of the volumes.
+        architecture: a name of `ENCODERS`.
+        arguments: of the architecture.
+        recipe: how it is trained.
+        weights: of the targets' losses, by name; 1 where not given.
+        validation_fraction: share of the participants who choose the epoch.
+        seed: of everything random.
+        engine: device and precision; found out for the machine when not given.
+        devices: processes on every machine, each with one GPU (or, on the CPU, with the threads that it is given).
+        nodes: machines.
+        volumes: a folder for the volume store, to be used again; else it lies in the model folder until the end.
+        bits: of a stored voxel, 16 or 8.
+        checkpoint_seconds: between two checkpoints within an epoch; there is one after every epoch.
+    """
 
     grid: Grid = field(default_factory=Grid)
     architecture: str = "sfcn"
@@ -33,6 +52,12 @@ class Pretraining:
     weights: Mapping[str, float] = field(default_factory=dict)
     validation_fraction: float = 0.2
     seed: int = 0
+    engine: Engine | None = None
+    devices: int = 1
+    nodes: int = 1
+    volumes: Path | None = None
+    bits: int = 16
+    checkpoint_seconds: float = 300.0
 
 
 def pretrain(
@@ -47,17 +72,20 @@ def pretrain(
 
     The loss is the weighted sum over the targets, a missing label counts nothing; a share of the participants chooses
     the epoch. Beside the model lies `training.tsv`: a row an epoch with losses and validation scores of every target.
+    A training that was stopped, killed or lost its machine goes on where it was when it is called again, and ends with the
+    same weights.
 
     Args:
         cohort: from `read_cohort`.
         targets: columns to predict.
         out: the folder to write.
-        options: grid, architecture, recipe, loss weights by target, seed.
+        options: grid, architecture, recipe, loss weights by target, seed, machines.
         on_epoch: called with a row of the training table after every epoch (for a progress bar).
 
     Raises:
-        InputError: when a target is not in the table or unusable, or the loss was never finite; ModelError when `out`
-            holds a model; StorageError when it cannot be written; InterruptedRunError when it was stopped.
+        InputError: when a target is not in the table or unusable; DivergedError when a loss was not finite, with the scans
+            of its batch; ModelError when `out` holds a model; StorageError when it cannot be written; InterruptedRunError
+            when it was stopped.
     """
     options, folder = options or Pretraining(), Path(out)
     require_new(folder)
@@ -66,33 +94,72 @@ def pretrain(
     labels = {target.name: cohort.labels(target) for target in wanted}
     train, validation = _split(cohort, labels, options)
     wanted = [target.scaled_to(labels[target.name][train]) for target in wanted]
+    with nullcontext() if options.engine is None else using(options.engine):
+        processes = launch(options.devices, options.nodes, current())
+        with new_folder(folder):
+            try:
+                network, history = _train(
+                    cohort, wanted, labels, (train, validation), options, folder, processes, on_epoch
+                )
+            except KeyboardInterrupt:
+                raise InterruptedRunError(
+                    f"interrupted; what was learnt is kept in {str(folder)!r}: the same command goes on from there"
+                ) from None
+            best = history.table[history.best_epoch - 1]
+            model = Model(network.cpu(), _card(cohort, wanted, options, folder, best, len(train), len(validation)))
+            if processes.is_first:
+                _keep(folder, model, history)
+            processes.wait()
+    return model
+
+
+def _train(
+    cohort: Cohort,
+    targets: Sequence[Target],
+    labels: Mapping[str, np.ndarray],
+    parts: tuple[np.ndarray, np.ndarray],
+    options: Pretraining,
+    folder: Path,
+    processes: Processes,
+    on_epoch: Callable[[dict[str, Any]], object] | None,
+) -> tuple[Network, History]:
     with seeded(integer_seed(options.seed, "pretrain", "weights")):
-        network = Network(build_encoder(options.architecture, dict(options.arguments)), wanted)
-    rows: list[dict[str, Any]] = []
+        network = Network(build_encoder(options.architecture, dict(options.arguments)), targets)
 
     def record(row: dict[str, Any], found: dict[str, np.ndarray]) -> None:
-        rows.append(row | _validation_scores(network, labels, validation, found))
-        if on_epoch is not None:
-            on_epoch(rows[-1])
+        row |= _validation_scores(network, labels, parts[1], found)
+        if on_epoch is not None and processes.is_first:
+            on_epoch(row)
 
-    with new_folder(folder):
-        with TemporaryDirectory() as cache:
-            volumes = store_volumes(Path(cache), cohort.images, options.grid, cohort.alignment)
-            learn, check = (
-                Examples(volumes, part, {name: values[part] for name, values in labels.items()})
-                for part in (train, validation)
-            )
-            fit_seed = integer_seed(options.seed, "pretrain", "fit")
-            try:
-                history = fit(network, learn, check, options.recipe, seed=fit_seed, on_epoch=record)
-            except FloatingPointError as error:
-                raise InputError(f"cannot pretrain: {error}") from None
-            del volumes, learn, check
-        best = rows[history.best_epoch - 1]
-        model = Model(network, _card(cohort, wanted, options, folder, best, len(train), len(validation)))
-        write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
-        save_model(folder, model)
-    return model
+    kept = options.volumes is not None
+    place = options.volumes if options.volumes is not None else folder / VOLUMES
+    volumes = store_volumes(place, cohort, options.grid, bits=options.bits, keep=kept)
+    names = _names(cohort)
+    learn, check = (
+        Examples(volumes, part, {name: values[part] for name, values in labels.items()}, names) for part in parts
+    )
+    checkpoint = Checkpoint(folder / CHECKPOINT, options.checkpoint_seconds)
+    try:
+        history = fit(network, learn, check, options.recipe, seed=integer_seed(options.seed, "pretrain", "fit"),
+                      on_epoch=record, checkpoint=checkpoint, processes=processes)  # fmt: skip
+    except DivergedError as error:
+        raise DivergedError(
+            f"cannot pretrain: {error}. The checkpoint of the last good epoch is {str(checkpoint.path)!r}; with other options "
+            "give another --out, or remove it"
+        ) from None
+    return network, history
+
+
+def _names(cohort: Cohort) -> list[str]:
+    people, sessions = cohort.table["participant_id"], cohort.table["session_id"].fillna("")
+    return [f"{person} {session}".strip() for person, session in zip(people, sessions, strict=True)]
+
+
+def _keep(folder: Path, model: Model, history: History) -> None:
+    write_table(folder / TRAINING_TABLE, pd.DataFrame(history.table))
+    save_model(folder, model)
+    Checkpoint(folder / CHECKPOINT).remove()
+    rmtree(folder / VOLUMES, ignore_errors=True)
 
 
 def _check_options(targets: Sequence[str], options: Pretraining) -> None:
@@ -106,6 +173,8 @@ def _check_options(targets: Sequence[str], options: Pretraining) -> None:
             raise InputError(unknown("target with a weight", name, targets))
         if not 0 <= weight < float("inf"):
             raise InputError(f"the weight of target {name!r} is 0 or more and finite, got {weight!r}")
+    if min(options.devices, options.nodes) < 1:
+        raise InputError(f"devices and nodes are 1 or more, got {options.devices} and {options.nodes}")
     if options.architecture == "columns":
         raise InputError("a network of table columns takes no volumes; pretrain another architecture, sfcn for example")
 
@@ -154,7 +223,8 @@ def _card(
         "n_validation_images": n_validation,
         "best_epoch": best["epoch"],
         "validation": {key: value for key, value in best.items() if key != "epoch"},
-        "recipe": vars(options.recipe),
+        "recipe": asdict(options.recipe),
+        "engine": str(current()),
     }
     return Card(
         name=folder.name,

@@ -1,78 +1,30 @@
 """`fit`: the only loop that calls backward()."""
 
-import copy
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from neurotransfer.errors import InputError, unknown
-from neurotransfer.models.network import Network, seeded
-from neurotransfer.seeding import integer_seed, stream
-from neurotransfer.training.inference import as_batch, outputs
-from neurotransfer.training.losses import masked_loss
+from neurotransfer.errors import InputError
+from neurotransfer.models.network import Network
+from neurotransfer.seeding import stream
+from neurotransfer.training.augment import apply, sample
+from neurotransfer.training.checkpoint import Checkpoint
+from neurotransfer.training.engine import current
+from neurotransfer.training.examples import Examples, History, ahead, batches, require_examples
+from neurotransfer.training.inference import as_batch, outputs, ready
+from neurotransfer.training.learner import Learner, hold_batch_norm
+from neurotransfer.training.processes import Processes, shared_norms
+from neurotransfer.training.recipe import Recipe
+from neurotransfer.training.settle import settle_batch_norm
+from neurotransfer.training.together import SHARED, forward_together, same_batches
 
-TRAINED = ("head", "everything")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how hard to train.
-
-    At most `epochs` epochs of AdamW with decoupled `weight_decay`, the learning rate falling from `lr` to 0 along half a
-    cosine; training stops when the validation loss has not improved for `patience` epochs, and the weights of the best
-    epoch are kept.
-    """
-
-    epochs: int = 30
-    batch_size: int = 8
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    patience: int = 10
-
-    def __post_init__(self) -> None:
-        wrong = [
-            f"{name} = {getattr(self, name)!r}"
-            for name, lowest in (("epochs", 1), ("batch_size", 1), ("lr", 0), ("weight_decay", 0), ("patience", 1))
-            if not lowest <= getattr(self, name) < float("inf")
-        ]
-        if wrong:
-            raise InputError(
-                f"cannot train with {', '.join(wrong)}; epochs, batch_size and patience are 1 or more, lr and weight_decay "
-                "0 or more"
-            )
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What to learn from: `inputs` (n_all, ...), the `rows` of them that are meant, labels by target name (n_rows,)."""
-
-    inputs: np.ndarray
-    rows: np.ndarray
-    labels: Mapping[str, np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-@dataclass
-class History:
-    """What happened: a row an epoch, the best epoch (from 1), how many ran, the best validation loss, the seconds."""
-
-    table: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_loss: float = float("inf")
-    seconds: float = 0.0
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs ran."""
-        return len(self.table)
+# how torch says on a CPU that memory is short
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+OnEpoch = Callable[[dict[str, Any], dict[str, np.ndarray]], object]
 
 
 def fit(
@@ -82,8 +34,9 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    trained: str = "everything",
-    on_epoch: Callable[[dict[str, Any], dict[str, np.ndarray]], object] | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Checkpoint | None = None,
+    processes: Processes | None = None,
 ) -> History:
     """Train a network in place and leave it, in evaluation mode, with the weights of its best epoch on validation.
 
@@ -91,135 +44,251 @@ def fit(
         network: what to train.
         train: examples to learn from.
         validation: examples that choose the epoch, by the same weighted and masked loss.
-        recipe: epochs, batch size, learning rate, weight decay, patience.
-        seed: of the order of the batches and of dropout.
-        trained: `everything`, or `head`: then the encoder is held in evaluation mode, so that neither its weights nor
-            the running statistics of its batch norms move.
+        recipe: epochs, batch size, learning rate, weight decay, patience and so on.
+        seed: of the order of the batches, of augmentation and of dropout.
         on_epoch: called after every epoch with its row of the history and the validation outputs.
+        checkpoint: kept up to date, and gone on from when it is there.
+        processes: those that train the network together, from `launch`.
 
     Raises:
-        InputError: when there is nothing to learn from or `trained` is unknown.
-        FloatingPointError: when the loss was never finite.
+        InputError: when there is nothing to learn from, or a checkpoint of something else.
+        DivergedError: when a loss is not finite; the network then has the weights of the best epoch before.
+        MemoryError: when one image at a time is too much for the device.
     """
-    if trained not in TRAINED:
-        raise InputError(unknown("value of trained", trained, TRAINED))
-    if not len(train) or not len(validation):
-        raise InputError(f"fit needs examples: {len(train)} for training and {len(validation)} for validation")
-    started = time.perf_counter()
-    parts = network.heads if trained == "head" else network
-    network.requires_grad_(trained == "everything").heads.requires_grad_(True)
-    if train.inputs.ndim == 4:
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(parts.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    count = len(batches(len(train), recipe.batch_size, stream(seed, "batches")))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * count)
-    generator = stream(seed, "batches")
-    history, best = History(), None
-    with seeded(integer_seed(seed, "dropout")):
-        for epoch in range(1, recipe.epochs + 1):
-            _set_mode(network, trained)
-            losses = [
-                _step(network, optimiser, schedule, train, chosen)
-                for chosen in batches(len(train), recipe.batch_size, generator)
-            ]
-            if trained == "everything":
-                settle_batch_norm(network, train, recipe.batch_size)
-            found = outputs(network, validation.inputs, validation.rows)
-            row = {
-                "epoch": epoch,
-                "train_loss": float(np.mean(losses)),
-                **_validation_losses(network, validation, found),
-            }
-            history.table.append(row)
-            if row["validation_loss"] < history.best_loss:
-                history.best_epoch, history.best_loss = epoch, row["validation_loss"]
-                best = copy.deepcopy(network.state_dict())
-            if on_epoch is not None:
-                on_epoch(row, found)
-            if epoch - history.best_epoch >= recipe.patience:
-                break
-    if best is None:
-        raise FloatingPointError(
-            f"the loss was never finite in {history.epochs} epochs at lr {recipe.lr:g}; use a smaller lr"
-        )
-    network.load_state_dict(best)
-    network.eval()
-    history.seconds = time.perf_counter() - started
+    history = fit_together(
+        [network], train, validation, [recipe], seed=seed, on_epoch=on_epoch, checkpoint=checkpoint, processes=processes
+    )[0]
+    if history.error is not None:
+        raise history.error
     return history
 
 
-def batches(n: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """A random order of n examples in near equal batches; none has a single example unless that was asked for.
-
-    Example:
-        >>> [len(batch) for batch in batches(9, 4, np.random.default_rng(0))]
-        [3, 3, 3]
-    """
-    count = -(-n // batch_size)
-    if batch_size > 1:
-        count = max(1, min(count, n // 2))
-    return np.array_split(generator.permutation(n), count)
-
-
-def _set_mode(network: Network, trained: str) -> None:
-    network.train()
-    if trained == "head":
-        network.encoder.eval()
-
-
-def settle_batch_norm(network: Network, train: Examples, batch_size: int) -> None:
-    """Estimate the running statistics of every batch norm anew, as their mean over the batches of the training images.
-
-    The moving average of a few steps lags behind the weights, which makes the validation loss of small samples jump
-    (Wu & Johnson 2021, arXiv:2105.07576, section 3). A training set of one image leaves the statistics as they are.
-    """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    if not norms or len(train) < 2:
-        return
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    count = max(1, min(-(-len(train) // max(batch_size, 2)), len(train) // 2))
-    with torch.no_grad():
-        for chosen in np.array_split(stream(0, "batch norm").permutation(len(train)), count):
-            network.encoder(as_batch(train.inputs, train.rows[chosen]))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
-def _step(
-    network: Network,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+def fit_together(
+    networks: Sequence[Network],
     train: Examples,
-    chosen: np.ndarray,
-) -> float:
-    held = _hold_batch_norm(network) if len(chosen) == 1 else []
-    labels = {name: torch.from_numpy(values[chosen]).float() for name, values in train.labels.items()}
-    optimiser.zero_grad(set_to_none=True)
-    loss, parts = masked_loss(network(as_batch(train.inputs, train.rows[chosen])), labels, network.targets)
-    if parts:
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-    for module in held:
-        module.train()
-    return float(loss.detach())
+    validation: Examples,
+    recipes: Sequence[Recipe],
+    *,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Checkpoint | None = None,
+    processes: Processes | None = None,
+) -> list[History]:
+    """Train several networks on the same batches, each as `fit` would; what they have in common is computed once.
+
+    A network that diverges stops with its `error` in its history, and the others go on.
+
+    Raises:
+        InputError: also when the recipes differ in what the networks share: epochs, batches and augmentation.
+    """
+    require_examples(train, validation)
+    if not all(same_batches(recipes[0], recipe) for recipe in recipes):
+        raise InputError(f"networks that are trained together have the same {', '.join(SHARED)}; fit them one by one")
+    for network in networks:
+        ready(network, train.inputs)
+    processes = processes or Processes()
+    _require_shares(train, recipes[0], processes)
+    with shared_norms(torch.nn.ModuleList(networks), processes):
+        learners = [
+            Learner(network, recipe, seed, processes) for network, recipe in zip(networks, recipes, strict=True)
+        ]
+        fitting = _Fit(learners, train, validation, seed, checkpoint, processes)
+        fitting.run(on_epoch)
+    return [learner.end() for learner in learners]
 
 
-def _hold_batch_norm(network: Network) -> list[nn.Module]:
-    # one image has no spread between images: its batch is normalised by the running statistics
-    held: list[nn.Module] = [norm for norm in network.modules() if isinstance(norm, _BatchNorm) and norm.training]
-    for module in held:
-        module.eval()
-    return held
+def _require_shares(train: Examples, recipe: Recipe, processes: Processes) -> None:
+    smallest = min(len(part) for part in batches(len(train), recipe.batch_size, np.random.default_rng(0)))
+    if smallest < processes.size:
+        raise InputError(
+            f"{processes.size} processes share batches of {smallest} images; use a larger batch_size or fewer devices"
+        )
 
 
-def _validation_losses(network: Network, validation: Examples, found: dict[str, np.ndarray]) -> dict[str, float]:
-    labels = {name: torch.from_numpy(values).float() for name, values in validation.labels.items()}
-    tensors = {name: torch.from_numpy(values) for name, values in found.items()}
-    loss, parts = masked_loss(tensors, labels, network.targets)
-    return {"validation_loss": float(loss), **{f"validation_loss_{name}": part for name, part in parts.items()}}
+class _Fit:
+    """The state that the networks share, and the loop."""
+
+    def __init__(
+        self,
+        learners: list[Learner],
+        train: Examples,
+        validation: Examples,
+        seed: int,
+        checkpoint: Checkpoint | None,
+        processes: Processes,
+    ) -> None:
+        self.learners, self.train, self.validation = learners, train, validation
+        self.seed, self.checkpoint, self.processes = seed, checkpoint, processes
+        self.recipe, self.device = learners[0].recipe, learners[0].device
+        self.order = stream(seed, "batches")
+        self.micro = self.recipe.micro_batch or self.recipe.batch_size
+        self.epoch, self.step, self.losses = 1, 0, [[] for _ in learners]  # type: ignore[var-annotated]
+
+    def run(self, on_epoch: OnEpoch | None) -> None:
+        """Epoch after epoch, from the checkpoint where there is one."""
+        self._load()
+        for _ in range(1, self.epoch):
+            batches(len(self.train), self.recipe.batch_size, self.order)
+        while self.epoch <= self.recipe.epochs and self._active():
+            started = time.perf_counter()
+            self._train_epoch()
+            for learner in self._active():
+                row, found = self._finish_epoch(learner)
+                if on_epoch is not None:
+                    on_epoch(row, found)
+            self.epoch, self.step, self.losses = self.epoch + 1, 0, [[] for _ in self.learners]
+            for learner in self.learners:
+                learner.history.seconds += time.perf_counter() - started
+            # the weights of a loss that is not finite never replace good ones
+            if not any(learner.history.error for learner in self.learners):
+                self._save()
+
+    def _active(self) -> list[Learner]:
+        return [learner for learner in self.learners if not learner.stopped]
+
+    def _train_epoch(self) -> None:
+        every = batches(len(self.train), self.recipe.batch_size, self.order)
+        started, waited = time.perf_counter(), time.perf_counter()
+        waiting = 0.0
+        for learner in self._active():
+            learner.network.train()
+        for chosen, volumes in ahead(every[self.step :], self._load_batch):
+            waiting += time.perf_counter() - waited
+            if not self._active():
+                break
+            self._train_batch(chosen, volumes, len(every))
+            self.step += 1
+            if self._due() and self.step < len(every):
+                self._save()
+            waited = time.perf_counter()
+        for learner in self.learners:
+            learner.history.training += time.perf_counter() - started
+            learner.history.waiting += waiting
+
+    def _load_batch(self, chosen: np.ndarray) -> torch.Tensor:
+        return as_batch(self.train.inputs, self.train.rows[self.processes.share(chosen)])
+
+    def _train_batch(self, chosen: np.ndarray, volumes: torch.Tensor, steps: int) -> None:
+        volumes = self._augmented(volumes.to(self.device), chosen)
+        active = self._active()
+        while True:
+            try:
+                losses = self._gradients(active, chosen, volumes)
+                break
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not any(words in str(error).lower() for words in NO_MEMORY):
+                    raise
+                self._halve(len(volumes), tuple(volumes.shape[2:]))
+        for learner, loss in zip(active, self.processes.total(torch.stack(losses)).tolist(), strict=True):
+            if np.isfinite(loss):
+                learner.step((self.epoch - 1) * steps + self.step, steps)
+                self.losses[self.learners.index(learner)].append(loss)
+            else:
+                learner.diverge(loss, self.epoch, self.step + 1, self.train.called(chosen))
+
+    def _gradients(
+        self, active: list[Learner], chosen: np.ndarray, volumes: torch.Tensor
+    ) -> list[torch.Tensor]:  # fmt: skip
+        mine = self.processes.share(chosen)
+        labels = {name: torch.from_numpy(values[mine]).float() for name, values in self.train.labels.items()}
+        known = {name: max(1, int((~np.isnan(values[chosen])).sum())) for name, values in self.train.labels.items()}
+        totals = [torch.zeros((), device=self.device) for _ in active]
+        for learner in active:
+            learner.optimiser.zero_grad(set_to_none=True)
+        parts = np.array_split(np.arange(len(mine)), -(-len(mine) // self.micro))
+        for part in parts:
+            held = (
+                hold_batch_norm(torch.nn.ModuleList([learner.network for learner in active])) if len(part) == 1 else []
+            )
+            some = {name: values[part].to(self.device) for name, values in labels.items()}
+            with active[0].processes.without_exchange(active[0].wrapped) if part is not parts[-1] else nullcontext():
+                found = forward_together(active, volumes if len(parts) == 1 else volumes[part])
+                losses = [learner.loss(each, some, known) for learner, each in zip(active, found, strict=True)]
+                self.processes.scaled(torch.stack(losses).sum()).backward()
+            for norm in held:
+                norm.train()
+            totals = [total + loss.detach() for total, loss in zip(totals, losses, strict=True)]
+        return totals
+
+    def _augmented(self, volumes: torch.Tensor, chosen: np.ndarray) -> torch.Tensor:
+        if self.recipe.augmentation is None:
+            return volumes
+        # drawn for the whole batch, so that it does not matter how many processes share it
+        generator = stream(self.seed, "augmentation", self.epoch, self.step)
+        drawn = sample(self.recipe.augmentation, len(chosen), tuple(volumes.shape[2:]), generator)
+        return apply(volumes, drawn.of(self.processes.share(np.arange(len(chosen)))))
+
+    def _halve(self, most: int, shape: tuple[int, ...]) -> None:
+        for learner in self.learners:
+            learner.optimiser.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        size, half = min(self.micro, most), min(self.micro, most) // 2
+        if self.processes.size > 1:
+            raise MemoryError(
+                f"{size} images of {shape} a process need more memory than {self.device} has; use micro_batch {max(half, 1)}"
+            )
+        if not half:
+            raise MemoryError(
+                f"one image of {shape} needs more memory than {self.device} has; use a coarser grid, a narrower network, or "
+                "precision bfloat16"
+            )
+        self.micro = half
+        note = (
+            f"{size} images of {shape} at once need more memory than {self.device} has: {half} are taken at once from now on, "
+            f"and their gradients summed up to batches of {self.recipe.batch_size} (batch norm sees {half} images)"
+        )
+        for learner in self.learners:
+            learner.history.notes.append(note)
+
+    def _finish_epoch(self, learner: Learner) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        if learner.average is not None:
+            learner.average.swap(learner.network)
+        with learner.own_random():
+            settle_batch_norm(learner.network, self.train, self.micro, self.processes)
+        found = self._validation_outputs(learner.network)
+        losses = self.losses[self.learners.index(learner)]
+        row = learner.finish_epoch(float(np.mean(losses)) if losses else float("nan"), found, self.validation)
+        if learner.average is not None:
+            learner.average.swap(learner.network)
+        return row, found
+
+    def _validation_outputs(self, network: Network) -> dict[str, np.ndarray]:
+        every, rows = self.processes, self.validation.rows
+        parts = every.gather(outputs(network, self.validation.inputs, every.share(rows)))
+        if every.size == 1:
+            return parts[0]
+        whole = {name: np.empty((len(rows), *value.shape[1:]), value.dtype) for name, value in parts[0].items()}
+        for rank, part in enumerate(parts):
+            for name, value in part.items():
+                whole[name][rank :: every.size] = value
+        return whole
+
+    def _due(self) -> bool:
+        return self.checkpoint is not None and any(self.processes.gather(self.checkpoint.due))
+
+    def _facts(self) -> dict[str, Any]:
+        network = self.learners[0].network
+        shapes = [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
+        return {
+            "network": shapes, "targets": list(network.targets.values()), "recipe": self.recipe, "seed": self.seed,
+            "training images": self.train.digest, "validation images": self.validation.digest,
+            "precision": current().kind, "processes": self.processes.size,
+        }  # fmt: skip
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        states = [learner.state() for learner in self.learners]
+        if self.processes.is_first:
+            place = {"epoch": self.epoch, "step": self.step, "losses": self.losses, "micro": self.micro}
+            self.checkpoint.save({**place, "learners": states}, self._facts())
+
+    def _load(self) -> None:
+        kept = self.checkpoint.load(self._facts()) if self.checkpoint is not None else None
+        if kept is not None:
+            self.epoch, self.step, self.losses, self.micro = (
+                kept[name] for name in ("epoch", "step", "losses", "micro")
+            )
+            for learner, state in zip(self.learners, kept["learners"], strict=True):
+                learner.restore(state)

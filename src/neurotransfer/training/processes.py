@@ -1,0 +1,163 @@
+"""Several devices and nodes, through lightning-fabric: one process a device, each with a share of every batch."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurotransfer.errors import InputError
+from neurotransfer.training.engine import Chosen
+
+
+class Processes:
+    """The processes that fit one network together; this class itself is the one process of an ordinary fit.
+
+    Of every batch a process takes every `size`-th image from its `rank` on; what is learnt does not depend on `size`:
+    losses are divided by the labels of the whole batch, and batch norms share their statistics.
+    """
+
+    size, rank = 1, 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.rank == 0
+
+    def share(self, rows: np.ndarray) -> np.ndarray:
+        """The rows of a batch that are this process's."""
+        return rows[self.rank :: self.size]
+
+    def wrap(self, network: nn.Module) -> Any:
+        """The network in a form whose gradients are averaged over all processes."""
+        return network
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """This process's share of a loss, so that the exchanged gradients are those of the whole."""
+        return loss
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return value
+
+    def without_exchange(self, wrapped: Any) -> AbstractContextManager[Any]:
+        """The context of a part of a batch after which gradients are not yet exchanged."""
+        return nullcontext()
+
+    def gather(self, value: Any) -> list[Any]:
+        """One value of every process, in the order of their ranks."""
+        return [value]
+
+    def wait(self) -> None:
+        """Wait for all others."""
+
+
+class FabricProcesses(Processes):
+    """Processes of lightning-fabric (DDP), launched by it, by torchrun or by SLURM."""
+
+    def __init__(self, fabric: Any) -> None:
+        self.fabric = fabric
+        self.size, self.rank = fabric.world_size, fabric.global_rank
+
+    def wrap(self, network: nn.Module) -> Any:
+        """The network in DDP; its batch norms share their statistics."""
+        return self.fabric.setup_module(network, move_to_device=False)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """DDP averages where a sum is meant."""
+        return loss * self.size
+
+    def total(self, value: Tensor) -> Tensor:
+        """By one exchange."""
+        value = value.detach().clone()
+        torch.distributed.all_reduce(value)
+        return value
+
+    def without_exchange(self, wrapped: Any) -> AbstractContextManager[Any]:
+        """Gradients stay in this process."""
+        return self.fabric.no_backward_sync(wrapped)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Through pickles of our own making between our own processes."""
+        gathered: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(gathered, value)
+        return gathered
+
+    def wait(self) -> None:
+        """A barrier."""
+        self.fabric.barrier()
+
+
+def launch(devices: int, nodes: int, chosen: Chosen) -> Processes:
+    """Start the processes of a fit, `devices` on each of `nodes` machines; the command is run once in each of them.
+
+    Under torchrun or in a SLURM job step the processes are there already, and are only brought together.
+
+    Raises:
+        InputError: when there are fewer GPUs than asked for, or lightning-fabric is not installed.
+    """
+    if devices * nodes == 1:
+        return Processes()
+    if chosen.device.type == "cuda" and devices > torch.cuda.device_count():
+        raise InputError(
+            f"--devices {devices}: {torch.cuda.device_count()} GPUs can be used here; give as many or fewer"
+        )
+    if chosen.device.type == "mps":
+        raise InputError("--devices: an Apple GPU is one device; leave it out")
+    # it takes seconds to import
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
+    accelerator = "cuda" if chosen.device.type == "cuda" else "cpu"
+    strategy = DDPStrategy(process_group_backend="nccl" if accelerator == "cuda" else "gloo")
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
+    fabric.launch()
+    return FabricProcesses(fabric)
+
+
+class SharedBatchNorm3d(nn.BatchNorm3d):
+    """Batch norm whose statistics in training are those of the images of all processes, on any device.
+
+    torch's own synchronised batch norm exists for GPUs only. Means and squares are summed by differentiable exchanges.
+    """
+
+    def forward(self, volumes: Tensor) -> Tensor:
+        """Normalised maps of maps (n, C, x, y, z); every process calls it."""
+        if not self.training:
+            return super().forward(volumes)
+        from torch.distributed.nn.functional import all_reduce
+
+        with torch.autocast(volumes.device.type, enabled=False):
+            maps, axes = volumes.float(), (0, 2, 3, 4)
+            count = torch.tensor(float(maps.shape[0] * maps[0, 0].numel() if len(maps) else 0), device=maps.device)
+            torch.distributed.all_reduce(count)
+            mean = all_reduce(maps.sum(axes)) / count
+            centred = maps - mean[:, None, None, None]
+            variance = all_reduce((centred**2).sum(axes)) / count
+            self._move(mean.detach(), variance.detach() * (count / (count - 1)))
+            scale = self.weight * torch.rsqrt(variance + self.eps)
+            return (centred * scale[:, None, None, None] + self.bias[:, None, None, None]).to(volumes.dtype)
+
+    def _move(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+@contextmanager
+def shared_norms(network: nn.Module, processes: Processes) -> Iterator[None]:
+    """Have the batch norms of a network share their statistics between processes for a while."""
+    norms = [module for module in network.modules() if type(module) is nn.BatchNorm3d] if processes.size > 1 else []
+    try:
+        for norm in norms:
+            norm.__class__ = SharedBatchNorm3d
+        yield
+    finally:
+        for norm in norms:
+            norm.__class__ = nn.BatchNorm3d

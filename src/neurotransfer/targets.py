@@ -13,6 +13,8 @@ MISSING = ("", "n/a", "N/A", "nan", "NaN", "NA", "na", "NULL", "null", "#N/A", "
 MOST_NAMED = 10
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 NO_TARGETS = ("participant_id", "image", "mask")
+# words in a name that make a mirror image another image
+SIDES = ("left", "right", "side", "lh", "rh", "hemisphere", "asymmetry")
 KINDS = ("continuous", "binary", "categorical", "ordinal")
 KNOWN: dict[str, tuple[str, str]] = {
     "age": ("continuous", "years"),
@@ -72,6 +74,17 @@ class Target:
         return {"continuous": 1, "binary": 1, "categorical": len(self.classes), "ordinal": len(self.classes) - 1}[
             self.kind
         ]
+
+    @property
+    def has_side(self) -> bool:
+        """Whether its name says that left and right differ for it, so that a mirror image would have another label.
+
+        Example:
+            >>> Target("handedness", "continuous").has_side, Target("age", "continuous").has_side
+            (True, False)
+        """
+        words = re.split(r"[^a-z]+", self.name.lower())
+        return any(word in SIDES or word.startswith(("hand", "lateral")) for word in words)
 
     def encode(self, labels: pd.Series) -> np.ndarray:
         """Labels as float64 of shape (n,): the value, or the index of the class; NaN where missing.

@@ -17,7 +17,6 @@ from neurotransfer.errors import StorageError
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.targets import Target, as_text
-from neurotransfer.training import Recipe
 from neurotransfer.transfer import Fitted, best_of, fit_settings, get_strategy, predict_rows, settings
 
 # how torch says it in errors that are no MemoryError
@@ -99,7 +98,7 @@ def _fit_all(
 def _outcomes(
     workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, tried: list[dict[str, Any]]
 ) -> Iterator[tuple[Fitted | Exception, np.ndarray]]:
-    recipe = Recipe(**workspace.study.training.model_dump())
+    recipe = workspace.study.training.recipe
     seed = integer_seed(workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
     try:
         source, inputs = prepared(workspace, cell.strategy, cell.task)

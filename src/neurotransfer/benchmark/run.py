@@ -19,6 +19,7 @@ from neurotransfer.benchmark.workers import one_thread, run_cells
 from neurotransfer.benchmark.workspace import (
     STUDY,
     Workspace,
+    engine_of,
     grid_of,
     model_folder,
     network_arguments,
@@ -31,7 +32,7 @@ from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
 from neurotransfer.models.folder import Card, load_model
 from neurotransfer.pretrain import Pretraining, pretrain
-from neurotransfer.training import Recipe
+from neurotransfer.training import current, using
 from neurotransfer.transfer import get_strategy
 from neurotransfer.transfer.source import column_values
 
@@ -101,7 +102,8 @@ def benchmark(
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
-        return _locked(study, base, folder, workers, command, progress)
+        with using(engine_of(folder, study)):
+            return _locked(study, base, folder, workers, command, progress)
     except Timeout:
         raise InputError(f"another process is working on {str(folder)!r}; wait for it, or give another --out") from None
     except (KeyboardInterrupt, InterruptedRunError):
@@ -218,7 +220,7 @@ def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> 
             grid=grid_of(study),
             architecture=study.network.architecture,
             arguments=network_arguments(study),
-            recipe=Recipe(**part.training.model_dump()),
+            recipe=part.training.recipe,
             weights=part.weights,
             seed=study.seed,
         )
@@ -251,7 +253,7 @@ def _manifest(
         }
     return {
         "command": command,
-        "provenance": provenance(seed=plan.study.seed),
+        "provenance": provenance(seed=plan.study.seed, engine=str(current())),
         "seconds": seconds,
         "fit_seconds": fit_seconds,
         "cells": len(plan.cells),

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from neurotransfer.errors import InputError, StudyError, unknown
 from neurotransfer.published import published_names
+from neurotransfer.training.augment import preset
+from neurotransfer.training.recipe import Recipe
 from neurotransfer.transfer.strategies import STRATEGIES, get_strategy, settings
 
 if sys.version_info >= (3, 11):
@@ -66,6 +68,18 @@ class TrainingPart(_Part):
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     patience: int = Field(10, ge=1)
+    warm_up: float = Field(0.0, ge=0)
+    micro_batch: int = Field(0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1)
+    layer_decay: float = Field(1.0, ge=0, le=1)
+    augmentation: Literal["none", "light", "standard"] = "none"
+    flip: bool = True
+
+    @property
+    def recipe(self) -> Recipe:
+        """These values as a recipe."""
+        values = self.model_dump(exclude={"augmentation", "flip"})
+        return Recipe(**values, augmentation=preset(self.augmentation, self.flip))
 
 
 class ModelPart(_Part):
@@ -126,6 +140,7 @@ class Study(_Part):
     title: str = ""
     description: str = ""
     seed: int = Field(0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     cohort: CohortPart
     grid: GridPart = GridPart()
     network: NetworkPart = NetworkPart()

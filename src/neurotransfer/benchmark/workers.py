@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import wait as wait_for_handles
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from neurotransfer.benchmark.cell import run_cell
 from neurotransfer.benchmark.plan import Cell
-from neurotransfer.benchmark.workspace import Workspace, open_workspace
+from neurotransfer.benchmark.workspace import Workspace, engine_of, open_workspace
 from neurotransfer.errors import InterruptedRunError
+from neurotransfer.training import use
 
 _workspace: Workspace | None = None
 
@@ -68,6 +70,7 @@ def _start(folder: Path) -> None:
     torch.set_num_threads(1)
     threadpool_limits(1)
     _workspace = open_workspace(folder)
+    use(replace(engine_of(folder, _workspace.study), threads=1))
 
 
 def _end_with_parent() -> None:

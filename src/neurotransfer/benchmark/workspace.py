@@ -18,6 +18,7 @@ from neurotransfer.cohort.store import FORMAT, STORE
 from neurotransfer.errors import InputError
 from neurotransfer.models.folder import WEIGHTS, Model, load_model
 from neurotransfer.targets import Target
+from neurotransfer.training import Engine, current
 from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
 
 STUDY, COHORT, COHORT_FACTS = "study.json", "cohort.parquet", "cohort.json"
@@ -131,6 +132,7 @@ def write_study(folder: Path, plan: Plan) -> None:
         "title": study.title or study.name,
         "description": study.description,
         "seed": study.seed,
+        "precision": str(current().kind).removeprefix("torch."),
         "sizes": list(study.protocol.sizes),
         "replicates": study.protocol.replicates,
         "test": study.protocol.test,
@@ -190,6 +192,16 @@ def require_same_kind(folder: Path) -> None:
             f"the run in {str(folder)!r} was begun by an earlier version of neurotransfer, which kept volumes in another "
             "format; finish it with that version, or give another --out (report still takes its results)"
         )
+
+
+def engine_of(folder: Path, study: Study) -> Engine:
+    """The engine of a run: in the precision that it began with, else in that of the study.
+
+    A run that goes on on another machine must not change to the precision that is quick there.
+    """
+    path = folder / STUDY
+    kept = read_json(path).get("precision") if path.is_file() else None
+    return Engine(precision=kept or study.precision)
 
 
 def open_workspace(folder: Path) -> Workspace:

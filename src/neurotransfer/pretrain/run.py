@@ -106,7 +106,8 @@ def pretrain(
                     f"interrupted; what was learnt is kept in {str(folder)!r}: the same command goes on from there"
                 ) from None
             best = history.table[history.best_epoch - 1]
-            model = Model(network.cpu(), _card(cohort, wanted, options, folder, best, len(train), len(validation)))
+            counts = (len(train), len(validation))
+            model = Model(network.cpu(), _card(cohort, wanted, options, folder, best, counts, history.notes))
             if processes.is_first:
                 _keep(folder, model, history)
             processes.wait()
@@ -212,19 +213,20 @@ def _card(
     options: Pretraining,
     folder: Path,
     best: Mapping[str, Any],
-    n_train: int,
-    n_validation: int,
+    counts: tuple[int, int],
+    notes: Sequence[str],
 ) -> Card:
     salt, people = people_of([cohort])
     facts = {
         "seed": options.seed,
         "cohorts": [cohort.facts],
-        "n_train_images": n_train,
-        "n_validation_images": n_validation,
+        "n_train_images": counts[0],
+        "n_validation_images": counts[1],
         "best_epoch": best["epoch"],
         "validation": {key: value for key, value in best.items() if key != "epoch"},
         "recipe": asdict(options.recipe),
         "engine": str(current()),
+        "notes": list(notes),
     }
     return Card(
         name=folder.name,

@@ -1,13 +1,14 @@
 """Random changes of training volumes: what may happen and how much, drawn apart from how it is done to a batch."""
 
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurotransfer.errors import InputError, listed
+from neurotransfer.errors import InputError, listed, unknown
 from neurotransfer.training.warp import blurred, shifted, warped
 
 # name: (highest, in words); all are 0 or more, 0 is off
@@ -82,7 +83,7 @@ class Augmentation:
         problems = [
             f"{name} is {words}, got {getattr(self, name)!r}"
             for name, (highest, words) in _RANGES.items()
-            if not 0 <= getattr(self, name) <= highest
+            if not (isinstance(getattr(self, name), Real) and 0 <= getattr(self, name) <= highest)
         ]
         if problems:
             raise InputError(listed("the augmentation", problems))
@@ -100,6 +101,22 @@ PRESETS: dict[str, Augmentation | None] = {
         blur=0.8, slices=0.05,
     ),
 }  # fmt: skip
+
+
+def preset(name: str, flip: bool = True) -> Augmentation | None:
+    """A preset by its name, without mirror images where they are not wanted.
+
+    Raises:
+        InputError: when there is none of that name.
+
+    Example:
+        >>> preset("light", flip=False).flip
+        0.0
+    """
+    if name not in PRESETS:
+        raise InputError(unknown("augmentation", name, PRESETS))
+    found = PRESETS[name]
+    return found if found is None or flip else found.without_flip()
 
 
 @dataclass(frozen=True)
@@ -200,6 +217,11 @@ def apply(volumes: Tensor, parameters: Parameters) -> Tensor:
 
     In this order: flip, shift, affine and elastic in one linear interpolation, blur, gamma, gain and bias, noise inside the
     head, lost slices; the result lies in 0 to 1. A part costs nothing for the volumes that it does not happen to.
+
+    Example:
+        >>> drawn = sample(Augmentation(flip=1), 1, (3, 1, 1), np.random.default_rng(0))
+        >>> apply(torch.tensor([0.1, 0.2, 0.3]).reshape(1, 1, 3, 1, 1), drawn).flatten()
+        tensor([0.3000, 0.2000, 0.1000])
     """
     changed = volumes.clone()
     _each(changed, parameters.flip, lambda part, rows: part.flip(2))

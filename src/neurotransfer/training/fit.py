@@ -84,6 +84,8 @@ def fit_together(
     require_examples(train, validation)
     if not all(same_batches(recipes[0], recipe) for recipe in recipes):
         raise InputError(f"networks that are trained together have the same {', '.join(SHARED)}; fit them one by one")
+    if any(target.has_side for network in networks for target in network.targets.values()):
+        recipes = [recipe.without_flip() for recipe in recipes]
     for network in networks:
         ready(network, train.inputs)
     processes = processes or Processes()

@@ -1,6 +1,6 @@
 """How long and how hard to train, as values that are checked once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neurotransfer.errors import InputError, listed
@@ -74,6 +74,10 @@ class Recipe:
             problems.append(f"warm_up ({self.warm_up:g} epochs) is longer than the training ({self.epochs} epochs)")
         if problems:
             raise InputError(listed("the training recipe", problems))
+
+    def without_flip(self) -> "Recipe":
+        """The same without mirror images of the training volumes."""
+        return self if self.augmentation is None else replace(self, augmentation=self.augmentation.without_flip())
 
 
 def _lies(value: Any, lowest: float, below: float, whole: bool) -> bool:

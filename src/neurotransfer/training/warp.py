@@ -28,6 +28,11 @@ def warped(volumes: Tensor, affine: np.ndarray, elastic: np.ndarray) -> Tensor:
 
     A voxel at p from the centre comes from p + affine p + e(p), where the smooth displacement e (voxels) runs through
     `elastic` (n, 3, k, k, k) at k evenly spaced places along every axis, by Gaussian weights.
+
+    Example:
+        >>> halved, still = np.diag([-0.5, 0.0, 0.0])[None], np.zeros((1, 3, 5, 5, 5))
+        >>> warped(torch.tensor([0.0, 1.0, 4.0]).reshape(1, 1, 3, 1, 1), halved, still).flatten()
+        tensor([0.5000, 1.0000, 2.5000])
     """
     sides = volumes.shape[2:]
     matrix = torch.from_numpy(affine + np.eye(3)).float().to(volumes.device)
@@ -64,6 +69,10 @@ def blurred(volumes: Tensor, sigmas: np.ndarray) -> Tensor:
 
     Along every axis it is a product with a matrix, many times faster on a CPU than a convolution with one channel; its rows
     sum to 1, so that a constant volume stays as it is up to its border.
+
+    Example:
+        >>> blurred(torch.tensor([0.0, 1.0, 0.0]).reshape(1, 1, 3, 1, 1), np.array([0.5])).flatten()
+        tensor([0.1192, 0.7870, 0.1192])
     """
     found = volumes[:, 0].float()
     wide = torch.from_numpy(np.maximum(sigmas, 1e-3)).float().to(volumes.device).reshape(-1, 1, 1)

@@ -27,6 +27,9 @@ SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "epochs": _WHOLE,
     "patience": _WHOLE,
     "dropout": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
+    "warm_up": ("a number of epochs, 0 or more", lambda value: 0 <= value < math.inf),
+    "ema": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
+    "layer_decay": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "penalty": _POSITIVE,
 }
 
@@ -142,4 +145,4 @@ def allowed_settings(strategy: Strategy) -> tuple[str, ...]:
         return ()
     if strategy.solver == "exact":
         return ("penalty",)
-    return ("lr", "weight_decay", "batch_size", "epochs", "patience", "dropout")
+    return ("lr", "weight_decay", "batch_size", "epochs", "patience", "dropout", "warm_up", "ema", "layer_decay")

@@ -1,0 +1,201 @@
+"""Commands that make and use models: pretrain, transfer, predict, embed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurotransfer.cli.options import (
+    Alignment,
+    CohortPath,
+    Desc,
+    Device,
+    Mask,
+    ModelFolder,
+    Precision,
+    Scans,
+    Seed,
+    Space,
+    TableOut,
+    app,
+    names,
+    read,
+    say,
+    triple,
+    use_engine,
+)
+
+
+@app.command()
+def pretrain(
+    cohort: CohortPath,
+    targets: Annotated[
+        str, typer.Option(help="Columns to learn together, e.g. age,sex,bmi; missing labels are masked.")
+    ],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    width: Annotated[float, typer.Option(help="Multiplies the filters of SFCN; 1 has 2.95 million parameters.")] = 1.0,
+    pooling: Annotated[str, typer.Option(help="'maximum' or 'average'.")] = "maximum",
+    dropout: Annotated[float, typer.Option(help="Of the features.")] = 0.0,
+    shape: Annotated[str, typer.Option(help="Voxels of the volumes.")] = "40,48,40",
+    voxel_size: Annotated[float, typer.Option(help="Of the volumes, in mm.")] = 4.0,
+    epochs: Annotated[int, typer.Option(help="At most; the best one on validation is kept.")] = 40,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 8,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    warm_up: Annotated[float, typer.Option(help="Epochs in which the learning rate rises from 0.")] = 0.0,
+    ema: Annotated[
+        float, typer.Option(help="Decay of a moving average of the weights, 0.99 for example; 0: off.")
+    ] = 0.0,
+    micro_batch: Annotated[
+        int, typer.Option(help="Images taken at once, gradients being summed up to a batch; 0: all.")
+    ] = 0,
+    augment: Annotated[
+        str, typer.Option(help="Random changes of the training images: none, light or standard.")
+    ] = "none",
+    flip: Annotated[bool, typer.Option(help="--no-flip: no mirror images; for targets that have a side.")] = True,
+    learned_weights: Annotated[
+        bool, typer.Option("--learned-weights", help="Learn the weight of every target's loss.")
+    ] = False,
+    volumes: Annotated[
+        Path | None, typer.Option(help="A folder that keeps the volumes for the next time; made when it is absent.")
+    ] = None,
+    bits: Annotated[int, typer.Option(help="Of a kept voxel, 16 or 8 (half the bytes).")] = 16,
+    devices: Annotated[int, typer.Option(help="Processes a machine, each with one GPU.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines, under SLURM or torchrun.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of the CPU; 0: all that torch takes.")] = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    seed: Seed = 0,
+    space: Space = None,
+    desc: Desc = None,
+    mask: Mask = None,
+    alignment: Alignment = "world",
+) -> None:
+    """Train one network on many targets and write a model folder."""
+    from neurotransfer.cohort import Grid
+    from neurotransfer.pretrain import Pretraining
+    from neurotransfer.pretrain import pretrain as run_pretrain
+    from neurotransfer.progress import bar
+    from neurotransfer.training import Recipe
+    from neurotransfer.training.augment import preset
+
+    options = Pretraining(
+        grid=Grid(triple(shape), voxel_size),
+        arguments={"width": width, "pooling": pooling, "dropout": dropout},
+        recipe=Recipe(
+            epochs=epochs, batch_size=batch_size, lr=lr, patience=15, warm_up=warm_up, ema=ema, micro_batch=micro_batch,
+            learned_weights=learned_weights, augmentation=preset(augment, flip),
+        ),
+        seed=seed, engine=use_engine(device, precision, threads), devices=devices, nodes=nodes, volumes=volumes, bits=bits,
+    )  # fmt: skip
+    wanted = names(targets)
+    scans = read(cohort, space, desc, mask, alignment, wanted)
+    with bar("epochs", epochs) as advance:
+        model = run_pretrain(scans, wanted, out, options, on_epoch=advance)
+    say(model.card.provenance["notes"])
+    validation = model.card.provenance["validation"]
+    shown = {key: value for key, value in validation.items() if key.endswith(("_mae", "_auc", "_r"))}
+    print("validation: " + ", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
+    print(f"The model lies in {out}, its metrics by epoch in {out / 'training.tsv'}")
+
+
+@app.command()
+def transfer(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    cohort: CohortPath,
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    strategy: Annotated[
+        str, typer.Option(help="transferred, frozen, finetuned, baseline, random-frozen, linear or voxels.")
+    ],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    regional: Annotated[str, typer.Option(help="Columns of regional volumes for the strategy linear.")] = "",
+    epochs: Annotated[int, typer.Option(help="At most; the best one on validation is kept.")] = 30,
+    validation_fraction: Annotated[float, typer.Option(help="Share of the people who choose setting and epoch.")] = 0.2,
+    seed: Seed = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    space: Space = None,
+    desc: Desc = None,
+    mask: Mask = None,
+    alignment: Alignment = "world",
+) -> None:
+    """Adapt a model to your target by one strategy and write a model folder."""
+    from neurotransfer.progress import bar
+    from neurotransfer.training import Recipe
+    from neurotransfer.transfer import get_strategy
+    from neurotransfer.transfer import settings as settings_of
+    from neurotransfer.transfer import transfer as run_transfer
+
+    tried = settings_of(get_strategy(strategy))
+    use_engine(device, precision)
+    scans = read(cohort, space, desc, mask, alignment, [target])
+    with bar("settings", len(tried)) as advance:
+        made = run_transfer(model, scans, target, strategy, out, columns=names(regional), recipe=Recipe(epochs=epochs),
+                            validation_fraction=validation_fraction, seed=seed, on_fit=advance)  # fmt: skip
+    found = {name: value for name, value in made.validation_scores.items() if value == value}
+    if made.overlap:
+        print(f"note: {made.overlap} of these participants were in the pretraining of the model", file=sys.stderr)
+    print("chosen: " + (", ".join(f"{name} {value:g}" for name, value in made.setting.items()) or "nothing to choose"))
+    print(
+        "validation (optimistic: it chose the setting): "
+        + ", ".join(f"{key} {value:.3g}" for key, value in found.items())
+    )
+    print(f"The model lies in {made.folder}")
+
+
+def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, options: dict[str, Any]) -> None:
+    from neurotransfer.artifacts import require_no_file, table_suffix, write_table
+    from neurotransfer.models import load_model
+    from neurotransfer.predict import embed as run_embed
+    from neurotransfer.predict import predict as run_predict
+    from neurotransfer.predict import read_scans
+    from neurotransfer.progress import bar
+
+    table_suffix(out)
+    require_no_file(out)
+    loaded = load_model(model)
+    use_engine(options.pop("device"), options.pop("precision"))
+    with bar("check", 0) as advance:
+        cohort = read_scans(scans, on_scan=advance, images=loaded.card.grid is not None, **options)
+    seen = len(loaded.card.overlap(cohort))
+    say([*cohort.notes, *([f"the model was trained on {seen} of these people: too good for them"] if seen else [])])
+    with bar("volumes", len(cohort)) as advance:
+        table = (run_embed if embedding else run_predict)(loaded, cohort, on_scan=advance)
+    write_table(out, table)
+    print(f"{len(table)} rows lie in {out}")
+
+
+@app.command()
+def predict(
+    model: ModelFolder,
+    scans: Scans,
+    out: TableOut,
+    space: Space = None,
+    desc: Desc = None,
+    mask: Mask = None,
+    alignment: Alignment = "world",
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Predict every target of a model for every scan."""
+    options = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
+    options |= {"device": device, "precision": precision}
+    _table_of_scans(model, scans, out, embedding=False, options=options)
+
+
+@app.command()
+def embed(
+    model: ModelFolder,
+    scans: Scans,
+    out: TableOut,
+    space: Space = None,
+    desc: Desc = None,
+    mask: Mask = None,
+    alignment: Alignment = "world",
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Write the features that a model's encoder gives for every scan."""
+    options = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
+    options |= {"device": device, "precision": precision}
+    _table_of_scans(model, scans, out, embedding=True, options=options)

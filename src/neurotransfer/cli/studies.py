@@ -1,0 +1,68 @@
+"""Commands on studies: benchmark and report."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurotransfer.cli.options import CORES, Workers, app, say
+from neurotransfer.errors import InputError
+
+
+@app.command()
+def benchmark(
+    study: Annotated[Path, typer.Argument(help="A study file such as studies/demo.toml.")],
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME when not given.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The folder that cohort paths are relative to; that of the study when not given."),
+    ] = None,
+    workers: Workers = CORES,
+    resume: Annotated[bool, typer.Option("--resume", help="Insist that the run exists; it goes on anyway.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")
+    ] = False,
+) -> None:
+    """Learning curves of every strategy of a study; interrupt it as you like and run it again to go on."""
+    from neurotransfer.benchmark import benchmark as run_benchmark
+    from neurotransfer.progress import bar
+
+    run = run_benchmark(study, out, data=data, workers=workers, resume=resume, dry_run=dry_run,
+                        command=" ".join(["neurotransfer", *sys.argv[1:]]), progress=bar)  # fmt: skip
+    say(run.plan.notes)
+    if run.results is None:
+        print(
+            f"{len(run.plan.targets)} tasks, {len(run.plan.cells)} cells, {run.plan.n_fits} fits; would write {run.folder}"
+        )
+        return
+    failed = int(run.results["error"].notna().sum())
+    if failed:
+        print(f"note: {failed} of {len(run.results)} fits failed; their errors stand in the results", file=sys.stderr)
+    if failed == len(run.results):
+        raise InputError(f"every fit failed; the first one: {run.results['error'].iloc[0]}")
+    print(f"{len(run.results)} fits lie in {run.folder / 'results.parquet'}; next: neurotransfer report {run.folder}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write; report.html in the run folder when not given.")
+    ] = None,
+    published: Annotated[
+        list[str] | None, typer.Option(help="TASK=CURVE: lay the talk's published curve over a task; may be repeated.")
+    ] = None,
+) -> None:
+    """Write one self-contained page with the learning curves and all that belongs to them."""
+    from neurotransfer.report import report as run_report
+
+    page = run_report(run, out, published=_overlays(published or []))
+    print(f"The page lies in {page}")
+
+
+def _overlays(texts: list[str]) -> dict[str, str]:
+    wrong = [text for text in texts if text.count("=") != 1]
+    if wrong:
+        raise InputError(f"--published takes TASK=CURVE, got {', '.join(wrong)}")
+    return dict(text.split("=") for text in texts)

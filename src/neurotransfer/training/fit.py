@@ -168,7 +168,15 @@ class _Fit:
             learner.history.waiting += waiting
 
     def _load_batch(self, chosen: np.ndarray) -> torch.Tensor:
-        return as_batch(self.train.inputs, self.train.rows[self.processes.share(chosen)])
+        return as_batch(self.train.inputs, self.train.rows[chosen[self._mine(chosen)]])
+
+    def _parts(self, chosen: np.ndarray) -> list[np.ndarray]:
+        """The places in a batch that all processes take at once, part after part."""
+        at_once = self.micro * self.processes.size if self.recipe.micro_batch else self.micro
+        return np.array_split(np.arange(len(chosen)), -(-len(chosen) // at_once))
+
+    def _mine(self, chosen: np.ndarray) -> np.ndarray:
+        return np.concatenate([self.processes.share(part) for part in self._parts(chosen)])
 
     def _train_batch(self, chosen: np.ndarray, volumes: torch.Tensor, steps: int) -> None:
         volumes = self._augmented(volumes.to(self.device), chosen)
@@ -191,21 +199,23 @@ class _Fit:
     def _gradients(
         self, active: list[Learner], chosen: np.ndarray, volumes: torch.Tensor
     ) -> list[torch.Tensor]:  # fmt: skip
-        mine = self.processes.share(chosen)
-        labels = {name: torch.from_numpy(values[mine]).float() for name, values in self.train.labels.items()}
         known = {name: max(1, int((~np.isnan(values[chosen])).sum())) for name, values in self.train.labels.items()}
         totals = [torch.zeros((), device=self.device) for _ in active]
         for learner in active:
             learner.optimiser.zero_grad(set_to_none=True)
-        parts = np.array_split(np.arange(len(mine)), -(-len(mine) // self.micro))
+        parts, done = self._parts(chosen), 0
         for part in parts:
-            held = (
-                hold_batch_norm(torch.nn.ModuleList([learner.network for learner in active])) if len(part) == 1 else []
-            )
-            some = {name: values[part].to(self.device) for name, values in labels.items()}
-            with active[0].processes.without_exchange(active[0].wrapped) if part is not parts[-1] else nullcontext():
-                found = forward_together(active, volumes if len(parts) == 1 else volumes[part])
-                losses = [learner.loss(each, some, known) for learner, each in zip(active, found, strict=True)]
+            held = [norm for learner in active for norm in hold_batch_norm(learner.network)] if len(part) == 1 else []
+            mine = chosen[self.processes.share(part)]
+            labels = {
+                name: torch.from_numpy(values[mine]).float().to(self.device)
+                for name, values in self.train.labels.items()
+            }
+            some = volumes[done : done + len(mine)]
+            done += len(mine)
+            with nullcontext() if part is parts[-1] else self.processes.without_exchange(active[0].wrapped):
+                found = forward_together(active, some)
+                losses = [learner.loss(each, labels, known) for learner, each in zip(active, found, strict=True)]
                 self.processes.scaled(torch.stack(losses).sum()).backward()
             for norm in held:
                 norm.train()
@@ -218,7 +228,7 @@ class _Fit:
         # drawn for the whole batch, so that it does not matter how many processes share it
         generator = stream(self.seed, "augmentation", self.epoch, self.step)
         drawn = sample(self.recipe.augmentation, len(chosen), tuple(volumes.shape[2:]), generator)
-        return apply(volumes, drawn.of(self.processes.share(np.arange(len(chosen)))))
+        return apply(volumes, drawn.of(self._mine(chosen)))
 
     def _halve(self, most: int, shape: tuple[int, ...]) -> None:
         for learner in self.learners:
@@ -256,15 +266,8 @@ class _Fit:
         return row, found
 
     def _validation_outputs(self, network: Network) -> dict[str, np.ndarray]:
-        every, rows = self.processes, self.validation.rows
-        parts = every.gather(outputs(network, self.validation.inputs, every.share(rows)))
-        if every.size == 1:
-            return parts[0]
-        whole = {name: np.empty((len(rows), *value.shape[1:]), value.dtype) for name, value in parts[0].items()}
-        for rank, part in enumerate(parts):
-            for name, value in part.items():
-                whole[name][rank :: every.size] = value
-        return whole
+        mine = self.processes.share(self.validation.rows)
+        return self.processes.interleaved(outputs(network, self.validation.inputs, mine), len(self.validation))
 
     def _due(self) -> bool:
         return self.checkpoint is not None and any(self.processes.gather(self.checkpoint.due))

@@ -130,8 +130,12 @@ def make_safe(encoder: nn.Module, shape: tuple[int, ...], kind: torch.dtype) -> 
         shape: (x, y, z) of the volumes.
         kind: the type of the convolutions.
     """
-    if kind == torch.float32 or next(encoder.parameters(), None) is None:
+    first = next(encoder.parameters(), None)
+    if kind == torch.float32 or first is None:
         return []
+    checked = (shape, kind, str(first.device))
+    if vars(encoder).get("checked") == checked:
+        return [name for name, module in encoder.named_modules() if isinstance(module, PreciseConv3d)]
     modules, wrong = dict(encoder.named_modules()), []
     for module in modules.values():
         if isinstance(module, PreciseConv3d):
@@ -144,6 +148,7 @@ def make_safe(encoder: nn.Module, shape: tuple[int, ...], kind: torch.dtype) -> 
         if not right:
             module.__class__ = PreciseConv3d
             wrong.append(name)
+    vars(encoder)["checked"] = checked
     return wrong
 
 

@@ -1,7 +1,9 @@
 """Several devices and nodes, through lightning-fabric: one process a device, each with a share of every batch."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,14 @@ class Processes:
     def gather(self, value: Any) -> list[Any]:
         """One value of every process, in the order of their ranks."""
         return [value]
+
+    def interleaved(self, part: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+        """The arrays (n, ...) whose `share` every process has."""
+        whole = {name: np.empty((n, *value.shape[1:]), value.dtype) for name, value in part.items()}
+        for rank, each in enumerate(self.gather(part)):
+            for name, value in each.items():
+                whole[name][rank :: self.size] = value
+        return whole
 
     def wait(self) -> None:
         """Wait for all others."""
@@ -106,6 +116,8 @@ def launch(devices: int, nodes: int, chosen: Chosen) -> Processes:
         )
     if chosen.device.type == "mps":
         raise InputError("--devices: an Apple GPU is one device; leave it out")
+    # DDP copies the gradients of 1x1x1 filters, whose memory can be read in two ways, and says so every time
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     # it takes seconds to import
     from lightning_fabric import Fabric
     from lightning_fabric.strategies import DDPStrategy
@@ -115,6 +127,33 @@ def launch(devices: int, nodes: int, chosen: Chosen) -> Processes:
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
     return FabricProcesses(fabric)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor) -> Tensor:
+        total = value.clone()
+        torch.distributed.all_reduce(total, group=_norm_group())
+        return total
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        torch.distributed.all_reduce(total, group=_norm_group())
+        return total
+
+
+def _summed(value: Tensor) -> Tensor:
+    summed: Tensor = _Sum.apply(value)
+    return summed
+
+
+@lru_cache(maxsize=1)
+def _norm_group() -> Any:
+    # exchanges of their own: those of DDP run at the same time, and in an order that need not be the same everywhere
+    return torch.distributed.new_group()
 
 
 class SharedBatchNorm3d(nn.BatchNorm3d):
@@ -127,15 +166,13 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
         """Normalised maps of maps (n, C, x, y, z); every process calls it."""
         if not self.training:
             return super().forward(volumes)
-        from torch.distributed.nn.functional import all_reduce
-
         with torch.autocast(volumes.device.type, enabled=False):
             maps, axes = volumes.float(), (0, 2, 3, 4)
             count = torch.tensor(float(maps.shape[0] * maps[0, 0].numel() if len(maps) else 0), device=maps.device)
-            torch.distributed.all_reduce(count)
-            mean = all_reduce(maps.sum(axes)) / count
+            mean, count = _summed(maps.sum(axes)), _summed(count)
+            mean = mean / count
             centred = maps - mean[:, None, None, None]
-            variance = all_reduce((centred**2).sum(axes)) / count
+            variance = _summed((centred**2).sum(axes)) / count
             self._move(mean.detach(), variance.detach() * (count / (count - 1)))
             scale = self.weight * torch.rsqrt(variance + self.eps)
             return (centred * scale[:, None, None, None] + self.bias[:, None, None, None]).to(volumes.dtype)

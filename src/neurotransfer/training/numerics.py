@@ -106,6 +106,7 @@ def layer_shapes(encoder: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[
     found: dict[str, tuple[int, ...]] = {}
     # without weights or volumes only shapes are worked out
     weightless = copy.deepcopy(encoder).to("meta").eval()
+    _undo(weightless)
 
     def note(name: str) -> Any:
         def see(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -136,11 +137,8 @@ def make_safe(encoder: nn.Module, shape: tuple[int, ...], kind: torch.dtype) -> 
     checked = (shape, kind, str(first.device))
     if vars(encoder).get("checked") == checked:
         return [name for name, module in encoder.named_modules() if isinstance(module, PreciseConv3d)]
+    _undo(encoder)
     modules, wrong = dict(encoder.named_modules()), []
-    for module in modules.values():
-        if isinstance(module, PreciseConv3d):
-            # the class says how a convolution is computed; its weights and its name stay
-            module.__class__ = nn.Conv3d  # type: ignore[assignment]
     for name, taken in layer_shapes(encoder, (1, 1, *shape)).items():
         module = modules[name]
         assert isinstance(module, nn.Conv3d)
@@ -150,6 +148,13 @@ def make_safe(encoder: nn.Module, shape: tuple[int, ...], kind: torch.dtype) -> 
             wrong.append(name)
     vars(encoder)["checked"] = checked
     return wrong
+
+
+def _undo(encoder: nn.Module) -> None:
+    for module in encoder.modules():
+        if isinstance(module, PreciseConv3d):
+            # the class says how a convolution is computed; its weights and its name stay
+            module.__class__ = nn.Conv3d  # type: ignore[assignment]
 
 
 def _shorter(shape: tuple[int, ...]) -> tuple[int, ...]:

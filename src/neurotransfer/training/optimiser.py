@@ -64,7 +64,7 @@ def share_of_lr(step: int, steps_an_epoch: int, recipe: Recipe) -> float:
     """
     rising, whole = recipe.warm_up * steps_an_epoch, recipe.epochs * steps_an_epoch
     if step < rising:
-        return (step + 1) / rising if rising >= 1 else 1.0
+        return min(1.0, (step + 1) / rising)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(whole - rising, 1)))
 
 

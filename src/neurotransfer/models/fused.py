@@ -95,7 +95,7 @@ def _block(
     if norm.training:
         with torch.no_grad():
             mean, variance = torch.batch_norm_update_stats(maps.detach(), None, None, 0.0)
-            _move(norm, mean + before, variance, maps.shape[0] * maps[0, 0].numel(), sign)
+            move_statistics(norm, mean + before, variance, maps.shape[0] * maps[0, 0].numel(), sign)
     else:
         mean, variance = torch.zeros_like(before), _running_variance(norm)
     return _NormPool.apply(maps, scale, norm.bias, mean, torch.rsqrt(variance + norm.eps), norm.training)
@@ -106,8 +106,18 @@ def _running_mean(norm: nn.BatchNorm3d, sign: Tensor | None) -> Tensor:
     return norm.running_mean.clone() if sign is None else norm.running_mean * sign
 
 
-def _move(norm: nn.BatchNorm3d, mean: Tensor, variance: Tensor, count: int, sign: Tensor | None) -> None:
-    """Move the running statistics of a batch norm as its own forward does."""
+def move_statistics(
+    norm: nn.BatchNorm3d, mean: Tensor, variance: Tensor, count: int, sign: Tensor | None = None
+) -> None:
+    """Move the running statistics of a batch norm as its own forward does.
+
+    Args:
+        norm: what has them.
+        mean: of all voxels of a batch, (C,).
+        variance: of them, without Bessel's correction, (C,).
+        count: of the voxels.
+        sign: by which the means are turned, (C,).
+    """
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.num_batches_tracked is not None
@@ -183,7 +193,7 @@ def stems(pairs: Sequence[tuple[nn.Conv3d, nn.BatchNorm3d]], volumes: Tensor) ->
                 mean, variance = statistics_of(filters, *moments)
                 rows = zip(norms, parts, (mean + bias).split(counts), variance.split(counts), strict=True)
                 for norm, part, each_mean, each_variance in rows:
-                    _move(norm, each_mean, each_variance, volumes.numel(), part[3])
+                    move_statistics(norm, each_mean, each_variance, volumes.numel(), part[3])
         else:
             mean = torch.cat([_running_mean(norm, part[3]) for norm, part in zip(norms, parts, strict=True)])
             variance = torch.cat([_running_variance(norm) for norm in norms])

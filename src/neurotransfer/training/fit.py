@@ -170,10 +170,13 @@ class _Fit:
     def _load_batch(self, chosen: np.ndarray) -> torch.Tensor:
         return as_batch(self.train.inputs, self.train.rows[chosen[self._mine(chosen)]])
 
+    @property
+    def _at_once(self) -> int:
+        return self.micro * self.processes.size if self.recipe.micro_batch else self.micro
+
     def _parts(self, chosen: np.ndarray) -> list[np.ndarray]:
         """The places in a batch that all processes take at once, part after part."""
-        at_once = self.micro * self.processes.size if self.recipe.micro_batch else self.micro
-        return np.array_split(np.arange(len(chosen)), -(-len(chosen) // at_once))
+        return np.array_split(np.arange(len(chosen)), -(-len(chosen) // self._at_once))
 
     def _mine(self, chosen: np.ndarray) -> np.ndarray:
         return np.concatenate([self.processes.share(part) for part in self._parts(chosen)])
@@ -196,9 +199,7 @@ class _Fit:
             else:
                 learner.diverge(loss, self.epoch, self.step + 1, self.train.called(chosen))
 
-    def _gradients(
-        self, active: list[Learner], chosen: np.ndarray, volumes: torch.Tensor
-    ) -> list[torch.Tensor]:  # fmt: skip
+    def _gradients(self, active: list[Learner], chosen: np.ndarray, volumes: torch.Tensor) -> list[torch.Tensor]:
         known = {name: max(1, int((~np.isnan(values[chosen])).sum())) for name, values in self.train.labels.items()}
         totals = [torch.zeros((), device=self.device) for _ in active]
         for learner in active:
@@ -257,7 +258,7 @@ class _Fit:
         if learner.average is not None:
             learner.average.swap(learner.network)
         with learner.own_random():
-            settle_batch_norm(learner.network, self.train, self.micro, self.processes)
+            settle_batch_norm(learner.network, self.train, self._at_once, self.processes)
         found = self._validation_outputs(learner.network)
         losses = self.losses[self.learners.index(learner)]
         row = learner.finish_epoch(float(np.mean(losses)) if losses else float("nan"), found, self.validation)

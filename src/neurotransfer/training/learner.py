@@ -72,11 +72,11 @@ class Learner:
     ) -> Tensor:  # fmt: skip
         """The share of a batch's loss that a part of it has; `known` counts the labels of the whole batch by target."""
         parts = target_losses(outputs, labels, self.network.targets, known)
-        if self.weights is not None:
-            shares = {name: float((~torch.isnan(labels[name])).sum()) / known[name] for name in parts}
-            return self.weights(parts, shares)
         # every output takes part, so that no process waits for a gradient that another one has
         total = sum((output.sum() * 0 for output in outputs.values()), torch.zeros((), device=self.device))
+        if self.weights is not None:
+            shares = {name: float((~torch.isnan(labels[name])).sum()) / known[name] for name in parts}
+            return total + self.weights(parts, shares)
         for name, part in parts.items():
             total = total + self.network.targets[name].weight * part
         return total
@@ -84,6 +84,10 @@ class Learner:
     def step(self, number: int, steps_an_epoch: int) -> None:
         """Move the weights along the gradients that are there."""
         set_lr(self.optimiser, share_of_lr(number, steps_an_epoch, self.recipe))
+        for value in [] if self.weights is None else self.weights.parameters():
+            # they are no part of the network, whose gradients are exchanged by themselves
+            if value.grad is not None:
+                value.grad = self.processes.total(value.grad) / self.processes.size
         nn.utils.clip_grad_norm_(self.network.parameters(), MOST_GRADIENT)
         self.optimiser.step()
         if self.average is not None:

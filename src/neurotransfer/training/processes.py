@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neurotransfer.errors import InputError
+from neurotransfer.models.fused import move_statistics
 from neurotransfer.training.engine import Chosen
 
 
@@ -167,24 +168,16 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
         if not self.training:
             return super().forward(volumes)
         with torch.autocast(volumes.device.type, enabled=False):
-            maps, axes = volumes.float(), (0, 2, 3, 4)
-            count = torch.tensor(float(maps.shape[0] * maps[0, 0].numel() if len(maps) else 0), device=maps.device)
+            maps, axes = volumes.to(torch.promote_types(volumes.dtype, torch.float32)), (0, 2, 3, 4)
+            count = torch.tensor(float(maps[:, 0].numel()), device=maps.device, dtype=torch.float64)
             mean, count = _summed(maps.sum(axes)), _summed(count)
-            mean = mean / count
+            mean = mean / count.to(mean.dtype)
             centred = maps - mean[:, None, None, None]
-            variance = _summed((centred**2).sum(axes)) / count
-            self._move(mean.detach(), variance.detach() * (count / (count - 1)))
+            variance = _summed((centred**2).sum(axes)) / count.to(mean.dtype)
+            with torch.no_grad():
+                move_statistics(self, mean, variance, int(count))
             scale = self.weight * torch.rsqrt(variance + self.eps)
             return (centred * scale[:, None, None, None] + self.bias[:, None, None, None]).to(volumes.dtype)
-
-    def _move(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        share = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The loop: what moves and what must not, the best epoch, small batches, reproducibility."""
 
 import copy
+import importlib
 
 import numpy as np
 import pytest
@@ -9,15 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from neurotransfer.errors import InputError
+from neurotransfer.errors import DivergedError, InputError
 from neurotransfer.models.network import Identity, Network, seeded
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.targets import Target
-from neurotransfer.training import Examples, Recipe, features, fit, predictions
+from neurotransfer.training import Examples, Recipe, features, fit, learner, predictions
+from neurotransfer.training.augment import preset
 from neurotransfer.training.examples import batches
+from neurotransfer.training.fit import NO_MEMORY
+from neurotransfer.training.optimiser import share_of_lr
 from neurotransfer.training.settle import settle_batch_norm
 
 AGE = Target("age", "continuous")
+module = importlib.import_module("neurotransfer.training.fit")
 
 
 def line(n=60, seed=0):
@@ -255,3 +260,171 @@ def test_features_are_those_of_the_encoder_in_evaluation_mode():
         expected = reference(torch.from_numpy(inputs[[5, 0]])[:, None])
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
     assert features(net.encoder, inputs, np.array([], int)).shape == (0, net.encoder.n_features)
+
+
+class Small(nn.Module):
+    """An encoder on a machine on which only some volumes at a time have room."""
+
+    n_features = 3
+
+    def __init__(self, most, message="DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"):
+        super().__init__()
+        self.most, self.message, self.seen = most, message, []
+        self.layer = nn.Linear(4**3, 3)
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, given):
+        if self.training and len(given) > self.most:
+            raise RuntimeError(self.message)
+        self.seen.append(len(given))
+        return self.norm(self.layer(given.flatten(1)))
+
+
+def little(most, n=12, **more):
+    with seeded(0):
+        net = Network(Small(most, **more), [AGE])
+    generator = np.random.default_rng(0)
+    return net, generator.random((n, 4, 4, 4)).astype(np.float32), generator.normal(size=n)
+
+
+@pytest.mark.parametrize(("most", "left"), [(8, 8), (7, 4), (4, 4), (3, 2), (2, 2)])
+def test_too_little_memory_halves_the_batch_until_it_fits_and_says_so(most, left):
+    net, inputs, labels = little(most)
+    history = fit(net, examples(inputs, labels, range(8)), examples(inputs, labels, range(8, 12)),
+                  Recipe(epochs=2, batch_size=8), seed=0)  # fmt: skip
+    said = [note for note in history.notes if "need more memory than cpu has" in note]
+    assert len(said) == len(history.notes) == {8: 0, 4: 1, 2: 2}[left]
+    if said:
+        assert f"{left} are taken at once" in said[-1]
+        assert "(4, 4, 4)" in said[-1]
+        assert "batches of 8" in said[-1]
+    assert np.isfinite(history.best_loss)
+
+
+def test_parts_of_a_batch_have_the_gradient_of_the_whole():
+    """Without batch norm, which sees only a part."""
+    inputs, labels = line()
+    labels[::3] = np.nan
+    found = []
+    for micro in (0, 1, 3, 8):
+        net = heads(inputs)
+        history = fit(net, examples(inputs, labels, range(40)), examples(inputs, labels, range(40, 60)),
+                      Recipe(epochs=3, batch_size=8, lr=0.05, micro_batch=micro), seed=0)  # fmt: skip
+        found.append((state(net), [row["train_loss"] for row in history.table]))
+    for weights, losses in found[1:]:
+        np.testing.assert_allclose(losses, found[0][1], rtol=1e-5)
+        torch.testing.assert_close(weights, found[0][0], rtol=1e-4, atol=1e-6)
+
+
+def test_no_room_for_one_image_is_an_error_that_says_what_to_do():
+    net, inputs, labels = little(0)
+    with pytest.raises(MemoryError, match=r"one image of \(4, 4, 4\).*coarser grid"):
+        fit(net, examples(inputs, labels, range(8)), examples(inputs, labels, range(8, 12)), Recipe(epochs=1), seed=0)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    net, inputs, labels = little(0, message="mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        fit(net, examples(inputs, labels, range(8)), examples(inputs, labels, range(8, 12)), Recipe(epochs=1), seed=0)
+
+
+def test_what_torch_says_when_memory_is_short_is_known():
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**55, dtype=torch.uint8)
+    assert any(words in str(error.value).lower() for words in NO_MEMORY)
+
+
+def test_a_scan_that_breaks_the_loss_is_named():
+    inputs, labels = line()
+    inputs[17, 2] = np.inf
+    given = Examples(inputs, np.arange(40), {"age": labels[:40]}, [f"sub-{row}" for row in range(60)])
+    with pytest.raises(DivergedError, match=r"epoch 1, step \d.*17 \(sub-17\).*look at these images"):
+        fit(heads(inputs), given, examples(inputs, labels, range(40, 60)), Recipe(epochs=2), seed=0)
+
+
+def test_a_moving_average_is_what_is_validated_and_kept():
+    inputs, labels = line()
+    nets = [heads(inputs) for _ in range(2)]
+    rows = []
+    for net, ema in zip(nets, (0.0, 0.999), strict=True):
+        history = fit(net, examples(inputs, labels, range(40)), examples(inputs, labels, range(40, 60)),
+                      Recipe(epochs=3, lr=0.1, ema=ema), seed=0)  # fmt: skip
+        rows.append(history.table)
+        predicted = predictions(net, inputs, np.arange(40, 60))["age"][0]
+        assert np.mean((predicted - labels[40:]) ** 2) == pytest.approx(history.best_loss, rel=1e-5)
+    assert [row["train_loss"] for row in rows[0]] == pytest.approx([row["train_loss"] for row in rows[1]])
+    assert rows[0][0]["validation_loss"] != rows[1][0]["validation_loss"]
+
+
+def test_learned_weights_let_a_target_that_is_noise_fade():
+    inputs, labels = line(200)
+    noise = np.random.default_rng(9).normal(size=200) * 5
+    targets = [AGE, Target("noise", "continuous")]
+    with seeded(0):
+        net = Network(Identity(5), targets)
+    parts = [
+        Examples(inputs, rows, {"age": labels[rows], "noise": noise[rows]})
+        for rows in (np.arange(150), np.arange(150, 200))
+    ]
+    history = fit(net, *parts, Recipe(epochs=40, lr=0.02, learned_weights=True, patience=40), seed=0)
+    predicted = predictions(net, inputs, np.arange(150, 200))["age"][0]
+    assert np.corrcoef(predicted, labels[150:])[0, 1] > 0.99
+    # half a loss and a log variance: with its best one a target's share of the training loss can be negative
+    assert history.table[-1]["train_loss"] < history.table[0]["train_loss"]
+
+
+def test_targets_that_have_a_side_are_never_mirrored(monkeypatch):
+    inputs, labels = volumes(8)
+    drawn = []
+    original = module.sample
+    monkeypatch.setattr(
+        module, "sample", lambda augmentation, *rest: drawn.append(augmentation) or original(augmentation, *rest)
+    )
+    for name in ("handedness", "age"):
+        target = Target(name, "continuous")
+        with seeded(0):
+            net = Network(SFCN(width=0.0625), [target])
+        parts = [Examples(inputs, np.array(rows), {name: labels[list(rows)]}) for rows in (range(4), range(4, 8))]
+        fit(net, *parts, Recipe(epochs=1, augmentation=preset("standard")), seed=0)
+    assert drawn[0] == preset("standard").without_flip()
+    assert drawn[-1] == preset("standard")
+
+
+def test_time_is_counted():
+    inputs, labels = volumes(8)
+    history = fit(
+        network(), examples(inputs, labels, range(4)), examples(inputs, labels, range(4, 8)), Recipe(epochs=2), seed=0
+    )
+    assert history.seconds > history.training > history.waiting >= 0
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 1.0])
+def test_every_step_has_the_rate_of_its_place(monkeypatch, warm_up):
+    inputs, labels = line()
+    seen = []
+    monkeypatch.setattr(learner, "set_lr", lambda optimiser, share: seen.append(share))
+    recipe = Recipe(epochs=3, batch_size=8, warm_up=warm_up, patience=3)
+    fit(heads(inputs), examples(inputs, labels, range(40)), examples(inputs, labels, range(40, 60)), recipe, seed=0)
+    assert seen == [share_of_lr(step, 5, recipe) for step in range(15)]
+
+
+def test_a_store_feeds_a_fit_as_an_array_does():
+    class Rows:
+        """Volumes that are read by rows alone, as those of a store."""
+
+        shape, ndim = (6, 32, 32, 32), 4
+
+        def __init__(self, values):
+            self.values = values
+
+        def __len__(self):
+            return len(self.values)
+
+        def __getitem__(self, rows):
+            return self.values[rows]
+
+    inputs, labels = volumes()
+    nets = [network(), network()]
+    for net, source in zip(nets, (inputs, Rows(inputs)), strict=True):
+        fit(net, examples(source, labels, range(4)), examples(source, labels, [4, 5]), Recipe(epochs=1), seed=0)
+    assert same(state(nets[0]), state(nets[1]))

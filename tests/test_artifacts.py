@@ -20,6 +20,7 @@ from neurotransfer.artifacts import (
     is_folder,
     provenance,
     read_json,
+    remove_whole,
     storage,
     table_suffix,
     write_atomically,
@@ -336,3 +337,11 @@ def test_provenance_names_facts_and_versions():
 def test_a_package_that_is_absent_does_not_stop_provenance(monkeypatch):
     monkeypatch.setattr(artifacts, "PACKAGES", ("numpy", "no-such-package-at-all"))
     assert provenance()["versions"]["no-such-package-at-all"] == "not installed"
+
+
+def test_a_file_goes_with_the_halves_that_killed_processes_left_of_it(tmp_path):
+    for name in ("a.pt", ".a.pt.x1.pt", ".a.pt.zz_9.pt", ".a.json.x1.json", "b.pt", "xa.pt"):
+        (tmp_path / name).write_text("x")
+    remove_whole(tmp_path / "a.pt")
+    assert {path.name for path in tmp_path.iterdir()} == {".a.json.x1.json", "b.pt", "xa.pt"}
+    remove_whole(tmp_path / "a.pt")

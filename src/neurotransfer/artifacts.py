@@ -71,6 +71,17 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def remove_whole(path: Path) -> None:
+    """Take a file away, and what a process that was killed while it wrote the file has left beside it.
+
+    Raises:
+        StorageError: when the place cannot be written.
+    """
+    with storage(path):
+        for left in [path, *path.parent.glob(f".{path.name}.*{path.suffix}")]:
+            left.unlink(missing_ok=True)
+
+
 def require_writable(folder: Path) -> None:
     """Make a folder and try to write in it, before anything long begins.
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from neurotransfer.benchmark import parse_study, read_study
 from neurotransfer.benchmark.study import NAME, file_name
 from neurotransfer.errors import StudyError
+from neurotransfer.training.augment import preset
 from neurotransfer.transfer import STRATEGIES
 from neurotransfer.workflow import shipped_study
 
@@ -159,3 +160,25 @@ def test_a_toml_file_is_read(tmp_path):
 def test_a_study_survives_its_own_values():
     study = parse_study(SMALLEST)
     assert parse_study(study.model_dump(mode="json")) == study
+
+
+def test_training_options_become_a_recipe():
+    study = parse_study(SMALLEST | {"precision": "bfloat16", "training": {
+        "warm_up": 1.0, "ema": 0.9, "micro_batch": 2, "layer_decay": 0.8, "augmentation": "light", "flip": False,
+    }})  # fmt: skip
+    recipe = study.training.recipe
+    assert (recipe.warm_up, recipe.ema, recipe.micro_batch, recipe.layer_decay) == (1.0, 0.9, 2, 0.8)
+    assert recipe.augmentation == preset("light", False)
+    assert study.precision == "bfloat16"
+    assert parse_study(SMALLEST).training.recipe.augmentation is None
+    assert parse_study(SMALLEST).precision == "auto"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [({"precision": "half"}, "precision"), ({"training": {"augmentation": "heavy"}}, "augmentation"),
+     ({"training": {"epochs": 2, "warm_up": 3}}, "longer than the training"), ({"training": {"ema": 1.0}}, "ema")],
+)  # fmt: skip
+def test_engines_and_recipes_that_cannot_be_are_refused_with_the_study(more, said):
+    with pytest.raises(StudyError, match=said):
+        parse_study(SMALLEST | more)

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from neurotransfer.benchmark import benchmark
 from neurotransfer.benchmark.run import require_same_kind
 from neurotransfer.benchmark.study import parse_study
-from neurotransfer.benchmark.workspace import open_workspace
+from neurotransfer.benchmark.workspace import engine_of, open_workspace
 from neurotransfer.cohort import VolumeStore, storing
 from neurotransfer.cohort.store import DamagedStoreError
 from neurotransfer.errors import CohortError, InputError
@@ -85,3 +86,11 @@ def test_a_run_that_has_not_begun_or_has_no_images_is_of_no_other_kind(tmp_path)
     require_same_kind(tmp_path)
     (tmp_path / "cohort.json").write_text("{}")
     require_same_kind(tmp_path)
+
+
+def test_a_run_keeps_the_precision_that_it_began_with(run, monkeypatch):
+    study, folder, _ = run
+    assert json.loads((folder / "study.json").read_text())["precision"] == "float32"
+    monkeypatch.setenv("NEUROTRANSFER_PRECISION", "bfloat16")
+    assert engine_of(folder, study).chosen().kind == torch.float32
+    assert engine_of(folder / "elsewhere", study).chosen().kind == torch.bfloat16

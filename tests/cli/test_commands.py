@@ -77,6 +77,48 @@ def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path):
     assert [column for column in pd.read_parquet(tmp_path / "e.parquet") if column.startswith("feature_")]
 
 
+def test_pretraining_takes_every_option_of_the_engine(tiny_cohort, tmp_path):
+    words = ["--width", 0.0625, "--epochs", 2, "--shape", "32,38,32", "--voxel-size", "5.0526315789473681",
+             "--warm-up", 0.5, "--ema", 0.9, "--micro-batch", 4, "--augment", "standard", "--no-flip", "--learned-weights",
+             "--bits", 8, "--threads", 1, "--device", "cpu", "--precision", "bfloat16"]  # fmt: skip
+    words += ["--volumes", tmp_path / "kept"]
+    done = ok("pretrain", tiny_cohort, "--targets", "age,sex", "--out", tmp_path / "model", *words)
+    assert "note: engine: CPU" in done.stderr
+    assert "1 thread, bfloat16 convolutions" in done.stderr
+    facts = load_model(tmp_path / "model").card.provenance
+    recipe = facts["recipe"]
+    assert (recipe["warm_up"], recipe["ema"], recipe["micro_batch"], recipe["learned_weights"]) == (0.5, 0.9, 4, True)
+    assert recipe["augmentation"]["flip"] == 0
+    assert "bfloat16" in facts["engine"]
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "model.json",
+        "training.tsv",
+        "weights.safetensors",
+    ]
+    assert (tmp_path / "kept" / "volumes.npy").is_file()
+    ok("pretrain", tiny_cohort, "--targets", "age", "--out", tmp_path / "again", *words)
+    ok(
+        "predict",
+        tmp_path / "again",
+        tiny_cohort,
+        "--out",
+        tmp_path / "p.tsv",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+    )
+
+
+@pytest.mark.parametrize("command", ["transfer", "predict", "embed"])
+def test_every_command_that_runs_a_network_says_on_what(command, tiny_cohort, tiny_model, tmp_path):
+    more = ["--target", "age", "--strategy", "frozen"] if command == "transfer" else []
+    done = ok(command, tiny_model, tiny_cohort, "--out", tmp_path / "out.tsv", "--precision", "float32", *more)
+    line = [line for line in done.stderr.splitlines() if line.startswith("note: engine: ")]
+    assert len(line) == 1
+    assert "float32 convolutions" in line[0]
+
+
 def test_a_scan_is_predicted_alike_alone_and_among_others(tiny_cohort, tiny_model, tmp_path):
     table = pd.read_csv(tiny_cohort, sep="\t")
     head = tiny_cohort.parent / table["image"][4]

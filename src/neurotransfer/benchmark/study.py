@@ -81,6 +81,14 @@ class TrainingPart(_Part):
         values = self.model_dump(exclude={"augmentation", "flip"})
         return Recipe(**values, augmentation=preset(self.augmentation, self.flip))
 
+    @model_validator(mode="after")
+    def _is_a_recipe(self) -> "TrainingPart":
+        try:
+            assert self.recipe
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
 
 class ModelPart(_Part):
     """A pretrained model: a folder (`path`), or how it is pretrained (`cohort`, `targets`, `training`)."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurotransfer.artifacts import provenance, write_table
+from neurotransfer.artifacts import is_file, provenance, write_table
 from neurotransfer.cohort import Cohort, Grid, holdout_split, store_volumes
 from neurotransfer.errors import DivergedError, InputError, InterruptedRunError, unknown
-from neurotransfer.models.folder import Card, Model, new_folder, people_of, require_new, save_model
+from neurotransfer.models.folder import CARD, Card, Model, new_folder, people_of, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.statistics.metrics import scores
@@ -88,6 +88,9 @@ def pretrain(
             when it was stopped.
     """
     options, folder = options or Pretraining(), Path(out)
+    if is_file(folder / CARD):
+        # killed between the model and this
+        _clear(folder, options)
     require_new(folder)
     _check_options(targets, options)
     wanted = [replace(infer_target(name, cohort.table), weight=options.weights.get(name, 1.0)) for name in targets]
@@ -109,7 +112,9 @@ def pretrain(
             counts = (len(train), len(validation))
             model = Model(network.cpu(), _card(cohort, wanted, options, folder, best, counts, history.notes))
             if processes.is_first:
-                _keep(folder, model, history)
+                write_table(folder / TRAINING_TABLE, pd.DataFrame(history.table))
+                save_model(folder, model)
+                _clear(folder, options)
             processes.wait()
     return model
 
@@ -156,11 +161,11 @@ def _names(cohort: Cohort) -> list[str]:
     return [f"{person} {session}".strip() for person, session in zip(people, sessions, strict=True)]
 
 
-def _keep(folder: Path, model: Model, history: History) -> None:
-    write_table(folder / TRAINING_TABLE, pd.DataFrame(history.table))
-    save_model(folder, model)
+def _clear(folder: Path, options: Pretraining) -> None:
+    """Take away what a finished model does not need."""
     Checkpoint(folder / CHECKPOINT).remove()
-    rmtree(folder / VOLUMES, ignore_errors=True)
+    if options.volumes is None:
+        rmtree(folder / VOLUMES, ignore_errors=True)
 
 
 def _check_options(targets: Sequence[str], options: Pretraining) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from neurotransfer.artifacts import is_file, storage, write_atomically
+from neurotransfer.artifacts import is_file, remove_whole, write_atomically
 from neurotransfer.errors import InputError
 
 FORMAT = 1
@@ -74,9 +74,8 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def remove(self) -> None:
-        """Take the file away when the fit is done."""
-        with storage(self.path):
-            self.path.unlink(missing_ok=True)
+        """Take the file away when the fit is done, and halves of it that a killed process left."""
+        remove_whole(self.path)
 
 
 def _write(whole: Mapping[str, Any], path: Path) -> None:

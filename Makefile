@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-more lint fix clean
+.PHONY: help demo test test-more bench lint fix clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -22,6 +22,14 @@ test: .venv/installed  ## the tests that need no GPU, no network and no data (so
 
 test-more: .venv/installed  ## the slow tests, those on real heads and those in a browser, as far as they can run here
 	$(BIN)/python -m pytest -q -n 2 -m 'slow or shared or browser'
+
+bench: .venv/installed  ## tables of speed: ours against a plain loop, TorchIO, and what the machine can multiply (under 10 minutes)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/training.py --quick
+	$(BIN)/python benchmarks/closed_form.py
+	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/together.py --quick
+	$(BIN)/python benchmarks/augmentation.py
 
 lint: .venv/installed  ## style and types
 	$(BIN)/ruff check .

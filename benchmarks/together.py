@@ -1,6 +1,6 @@
 """Nine settings of a network trained together, against one after another, by width and size of the volumes.
 
-    python benchmarks/together.py [--threads 1]
+    python benchmarks/together.py [--threads 1] [--quick]
 
 Prints seconds of a step of all nine, and the ratio; above 1 together wins.
 """
@@ -27,14 +27,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one width, one repeat")
     arguments = parser.parse_args()
     print(use(Engine(threads=arguments.threads)))
     print("| width | volumes | one by one (s a step) | together | ratio |\n|---|---|---|---|---|")
-    for width in (0.125, 0.25, 0.5, 1.0):
+    for width in (0.25,) if arguments.quick else (0.125, 0.25, 0.5, 1.0):
         for shape in SHAPES:
             if width * np.prod(shape) > 2e5:
                 continue
-            apart, joint = measured(width, shape, arguments.repeats)
+            apart, joint = measured(width, shape, 1 if arguments.quick else arguments.repeats)
             name = "x".join(map(str, shape))
             print(f"| {width} | {name} | {apart:.3f} | {joint:.3f} | {apart / joint:.2f} |", flush=True)
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SHAPES = {"24x28x24": 16, "40x48x40": 16, "48x56x48": 8, "80x96x80": 8, "160x192x160": 2}
+SHAPES = {"32x38x32": 16, "40x48x40": 16, "48x56x48": 8, "80x96x80": 8, "160x192x160": 2}
 LOADED = ("40x48x40", "80x96x80")
 SIDES = (1024, 2048, 4096)
 
@@ -162,7 +162,6 @@ def plain_epoch(name: str, folder: Path) -> dict[str, float]:
 
 def torchio_epoch(name: str, folder: Path) -> dict[str, float]:
     """Volumes a second that TorchIO's queue gives when every patch is a whole volume."""
-    import torch
     import torchio
 
     subjects = [torchio.Subject(image=torchio.ScalarImage(path)) for path in sorted(folder.glob("*.nii.gz"))]
@@ -170,7 +169,6 @@ def torchio_epoch(name: str, folder: Path) -> dict[str, float]:
     queue = torchio.Queue(data, max_length=16, samples_per_volume=1, num_workers=2,
                           sampler=torchio.UniformSampler(sizes(name)))  # fmt: skip
     loader = torchio.SubjectsLoader(queue, batch_size=8, num_workers=0)
-    assert torch.get_num_threads() > 0
     return {"loading": rate(lambda: [None for _ in loader], len(subjects), 6)}
 
 
@@ -214,6 +212,7 @@ def measured(*words: object) -> dict[str, float]:
         env={**os.environ, "NEUROTRANSFER_THREADS": "", "PYTHONWARNINGS": "ignore"},
     )  # fmt: skip
     if done.returncode:
+        print(f"{' '.join(map(str, words))}: {(done.stderr.strip() or 'ended').splitlines()[-1]}", file=sys.stderr)
         return {"value": float("nan"), "loading": float("nan"), "waiting": float("nan"), "peak": float("nan")}
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -23,7 +23,7 @@ from typing import Any
 
 SHAPES = {"32x38x32": 16, "40x48x40": 16, "48x56x48": 8, "80x96x80": 8, "160x192x160": 2}
 LOADED = ("40x48x40", "80x96x80")
-SIDES = (1024, 2048, 4096)
+SIDES = (1024, 2048, 4096, 8192)
 
 
 def sizes(name: str) -> tuple[int, ...]:
@@ -113,7 +113,7 @@ def ours(name: str, what: str, seconds: float, precision: str = "auto") -> float
     return statistics.median(found[1:])
 
 
-def limit(kind: str) -> float:
+def limit(kind: str, device: str = "cpu") -> float:
     """Operations a second of the best square matrix product."""
     import torch
 
@@ -121,9 +121,16 @@ def limit(kind: str) -> float:
 
     keep_memory()
     found = []
-    for side in SIDES:
-        one, other = (torch.rand(side, side).to(getattr(torch, kind)) for _ in range(2))
-        found.append(rate(lambda one=one, other=other: one @ other, 1, 1.0) * 2 * side**3)
+    for side in SIDES if device != "cpu" else SIDES[:3]:
+        one, other = (torch.rand(side, side).to(device, getattr(torch, kind)) for _ in range(2))
+
+        def multiply(one: Any = one, other: Any = other) -> Any:
+            made = one @ other
+            if device != "cpu":
+                torch.cuda.synchronize()
+            return made
+
+        found.append(rate(multiply, 1, 1.0) * 2 * side**3)
     return max(found)
 
 

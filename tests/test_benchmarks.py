@@ -19,9 +19,14 @@ SMALLEST = "32x38x32"
 
 
 def script(path):
+    # scripts import each other by name, as they do when they are run
+    sys.path.insert(0, str(FOLDER))
     spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(FOLDER))
     return module
 
 
@@ -96,3 +101,13 @@ def test_the_curve_of_exact_heads_is_measured():
                           check=False, env=dict(os.environ))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "fits" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_shows_itself_on_a_cpu():
+    done = subprocess.run([sys.executable, str(FOLDER / "gpu.py"), "--device", "cpu", "--shape", "32,32,32", "--batches", "2,4"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n| ") == 3
+    assert "9,000 fits" in done.stdout
+    assert "68,570 heads x 30 epochs" in done.stdout

@@ -1,6 +1,6 @@
 """Training and inference of SFCN: ours, against a plain PyTorch loop, TorchIO's queue, and what the machine can multiply.
 
-    python benchmarks/training.py [--quick]
+    python benchmarks/training.py [--quick] [--memory]
 
 Every measurement is a process of its own, so that no setting of one reaches another; rounds alternate between them, and the
 median of the rounds counts. The plain loop is what the field does: a Dataset that reads NIfTI by nibabel, a DataLoader, the
@@ -111,6 +111,12 @@ def ours(name: str, what: str, seconds: float, precision: str = "auto") -> float
     for _ in range(2 + max(1, int(seconds / 4))):
         found.append(n * steps / fit(network, train, check, Recipe(epochs=1, batch_size=n), seed=0).training)
     return statistics.median(found[1:])
+
+
+def memory(name: str, batch: str, precision: str) -> float:
+    """Volumes a second of one epoch of two steps; the caller reads the peak memory of the process."""
+    SHAPES[name] = int(batch)
+    return ours(name, "training", 0.0, precision)
 
 
 def limit(kind: str, device: str = "cpu") -> float:
@@ -231,7 +237,7 @@ def one(words: list[str]) -> dict[str, float]:
         return {"value": limit(name)}
     if what in ("plain_epoch", "torchio_epoch", "our_epoch"):
         return globals()[what](name, Path(rest[0]))
-    value = globals()[what](name, rest[0], float(rest[1]), *rest[2:])
+    value = memory(name, *rest) if what == "memory" else globals()[what](name, rest[0], float(rest[1]), *rest[2:])
     return {"value": value, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
@@ -273,14 +279,28 @@ def table_of_loading() -> None:
               f"{mine['loading'] / theirs['loading']:.0f} | {mine['waiting']:.1%} |", flush=True)  # fmt: skip
 
 
+def table_of_memory() -> None:
+    """Print the peak memory of a process that trains, by size, batch and precision, beside its speed."""
+    print("| volumes | batch | bfloat16: GiB, volumes/s | float32: GiB, volumes/s |\n|---|---|---|---|")
+    for name, batches in (("80x96x80", (4, 8, 16, 32)), ("160x192x160", (1, 2, 4))):
+        for batch in batches:
+            cells = [measured("memory", name, batch, kind) for kind in ("bfloat16", "float32")]
+            print(f"| {name} | {batch} | " + " | ".join(f"{each['peak']:.1f}, {each['value']:.2f}" for each in cells) + " |",
+                  flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round")
+    parser.add_argument("--memory", action="store_true", help="only the table of peak memory by size and batch")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(one(arguments.one)))
+        return
+    if arguments.memory:
+        table_of_memory()
         return
     import torch
 
@@ -291,7 +311,7 @@ def main() -> None:
     print(f"{Engine().chosen()}; torch {torch.__version__}")
     print("matrix products: " + ", ".join(f"{kind} {value / 1e9:.0f} GFLOP/s" for kind, value in limits.items()))
     for what in ("training", "inference"):
-        table_of_speed(what, 1 if arguments.quick else 2, 3.0, limits)
+        table_of_speed(what, 1 if arguments.quick else 2, 2.0 if arguments.quick else 3.0, limits)
     table_of_loading()
     print(f"\n{time.perf_counter() - started:.0f} s in all")
 

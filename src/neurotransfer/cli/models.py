@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from neurotransfer.cli.options import (
+    CORES,
     Alignment,
     CohortPath,
     Desc,
@@ -19,6 +20,7 @@ from neurotransfer.cli.options import (
     Space,
     TableOut,
     app,
+    heard,
     names,
     read,
     say,
@@ -63,6 +65,7 @@ def pretrain(
     devices: Annotated[int, typer.Option(help="Processes a machine, each with one GPU.")] = 1,
     nodes: Annotated[int, typer.Option(help="Machines, under SLURM or torchrun.")] = 1,
     threads: Annotated[int, typer.Option(help="Of the CPU; 0: all that torch takes.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that make volumes of scans.", min=1)] = CORES,
     device: Device = "auto",
     precision: Precision = "auto",
     seed: Seed = 0,
@@ -79,24 +82,26 @@ def pretrain(
     from neurotransfer.training import Recipe
     from neurotransfer.training.augment import preset
 
-    options = Pretraining(
-        grid=Grid(triple(shape), voxel_size),
-        arguments={"width": width, "pooling": pooling, "dropout": dropout},
-        recipe=Recipe(
-            epochs=epochs, batch_size=batch_size, lr=lr, patience=15, warm_up=warm_up, ema=ema, micro_batch=micro_batch,
-            learned_weights=learned_weights, augmentation=preset(augment, flip),
-        ),
-        seed=seed, engine=use_engine(device, precision, threads), devices=devices, nodes=nodes, volumes=volumes, bits=bits,
-    )  # fmt: skip
-    wanted = names(targets)
-    scans = read(cohort, space, desc, mask, alignment, wanted)
-    with bar("epochs", epochs) as advance:
-        model = run_pretrain(scans, wanted, out, options, on_epoch=advance)
-    say(model.card.provenance["notes"])
-    validation = model.card.provenance["validation"]
-    shown = {key: value for key, value in validation.items() if key.endswith(("_mae", "_auc", "_r"))}
-    print("validation: " + ", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
-    print(f"The model lies in {out}, its metrics by epoch in {out / 'training.tsv'}")
+    with heard(devices * nodes > 1):
+        options = Pretraining(
+            grid=Grid(triple(shape), voxel_size),
+            arguments={"width": width, "pooling": pooling, "dropout": dropout},
+            recipe=Recipe(
+                epochs=epochs, batch_size=batch_size, lr=lr, patience=15, warm_up=warm_up, ema=ema, micro_batch=micro_batch,
+                learned_weights=learned_weights, augmentation=preset(augment, flip),
+            ),
+            seed=seed, engine=use_engine(device, precision, threads), devices=devices, nodes=nodes, volumes=volumes, bits=bits,
+            workers=workers,
+        )  # fmt: skip
+        wanted = names(targets)
+        scans = read(cohort, space, desc, mask, alignment, wanted)
+        with bar("epochs", epochs) as advance:
+            model = run_pretrain(scans, wanted, out, options, on_epoch=advance)
+        say(model.card.provenance["notes"])
+        validation = model.card.provenance["validation"]
+        shown = {key: value for key, value in validation.items() if key.endswith(("_mae", "_auc", "_r"))}
+        print("validation: " + ", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
+        print(f"The model lies in {out}, its metrics by epoch in {out / 'training.tsv'}")
 
 
 @app.command()

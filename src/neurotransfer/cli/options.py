@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +77,17 @@ def say(notes: Iterable[str]) -> None:
     """Print notes to standard error."""
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+
+
+@contextmanager
+def heard(several: bool) -> Iterator[None]:
+    """Of several processes that run one command let only the first speak; errors are told by all."""
+    ranks = [os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ]
+    if not several or ranks[:1] in ([], ["0"]):
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def use_engine(device: str, precision: str, threads: int = 0) -> Any:

@@ -42,6 +42,7 @@ class Pretraining:
         nodes: machines.
         volumes: a folder for the volume store, to be used again; else it lies in the model folder until the end.
         bits: of a stored voxel, 16 or 8.
+        workers: processes that make volumes of scans.
         checkpoint_seconds: between two checkpoints within an epoch; there is one after every epoch.
     """
 
@@ -57,6 +58,7 @@ class Pretraining:
     nodes: int = 1
     volumes: Path | None = None
     bits: int = 16
+    workers: int = 1
     checkpoint_seconds: float = 300.0
 
 
@@ -139,7 +141,7 @@ def _train(
 
     kept = options.volumes is not None
     place = options.volumes if options.volumes is not None else folder / VOLUMES
-    volumes = store_volumes(place, cohort, options.grid, bits=options.bits, keep=kept)
+    volumes = store_volumes(place, cohort, options.grid, bits=options.bits, workers=options.workers, keep=kept)
     names = _names(cohort)
     learn, check = (
         Examples(volumes, part, {name: values[part] for name, values in labels.items()}, names) for part in parts

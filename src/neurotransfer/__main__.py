@@ -32,10 +32,11 @@ def main() -> None:
         _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
-    except MemoryError:
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
         _fail(
-            "not enough memory; what was finished is kept: use fewer --workers, a smaller batch_size or a coarser grid, and "
-            "run it again"
+            f"not enough memory{reason}; what was finished is kept: use fewer --workers, a smaller batch_size or a coarser "
+            "grid, and run it again"
         )
     except OSError as error:
         from neurotransfer.artifacts import is_full

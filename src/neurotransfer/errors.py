@@ -94,3 +94,17 @@ def unknown(what: str, value: object, allowed: Iterable[object]) -> str:
     close = difflib.get_close_matches(str(value), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"unknown {what} {value!r}; allowed: {', '.join(names) or 'none'}{hint}"
+
+
+# how torch says in errors that are no MemoryError that memory is short, on a CPU and on a GPU
+_NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+
+
+def is_no_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short.
+
+    Example:
+        >>> is_no_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")), is_no_memory(ValueError("no"))
+        (True, False)
+    """
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)

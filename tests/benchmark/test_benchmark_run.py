@@ -22,7 +22,7 @@ from neurotransfer.errors import InputError, InterruptedRunError, ModelError, St
 from neurotransfer.models import load_model, save_model
 from neurotransfer.report import report
 from neurotransfer.statistics.metrics import SCORES, scores
-from neurotransfer.transfer import inputs_of
+from neurotransfer.transfer import Fitted, inputs_of
 
 
 def tables(folder):
@@ -292,6 +292,7 @@ def test_a_strategy_that_cannot_begin_is_recorded_for_each_of_its_settings(modul
     [
         (MemoryError("of this machine"), MemoryError),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError),
+        (Fitted(None, 1, 1, 0.5, ("8 images at once need more memory",)), MemoryError),
         (OSError(errno.EIO, "input or output"), OSError),
     ],
 )

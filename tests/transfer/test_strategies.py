@@ -1,5 +1,7 @@
 """Laws of every strategy: what starts where, what moves, what must not be looked at."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,7 @@ from neurotransfer.transfer import (
 )
 from neurotransfer.transfer.strategies import SETTINGS, allowed_settings
 
+loop = importlib.import_module("neurotransfer.training.fit")
 GRID = Grid((32, 32, 32), 5.0)
 AGE = Target("age", "continuous", location=50.0, scale=12.0)
 SPLIT = Split(np.array([0, 1, 2, 3, 3, 5]), np.array([6, 7, 8]), np.array([9, 10, 11]))
@@ -286,6 +289,49 @@ def test_all_settings_at_once_are_each_alone(name, kind, model, volumes):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, float(np.abs(other).max())))
         predicted, expected = (predict_rows(fit, inputs, SPLIT.test)[0] for fit in (fitted, alone))
         np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["finetuned", "baseline"])
+@pytest.mark.parametrize("most", [9, 1])
+def test_networks_of_all_settings_at_once_are_each_alone(name, most, model, volumes, monkeypatch):
+    """Also where there is no room for several of them: they are then fitted one by one, with whole batches."""
+    heads, labels = volumes
+    source = source_of(name, model)
+    inputs = inputs_of(source, Cohort("none", None), heads, model)
+    tried = settings(get_strategy(name))[:4]
+    original, seen = loop.forward_together, []
+
+    def forward(learners, given):
+        if len(learners) > most:
+            raise RuntimeError("CUDA out of memory")
+        seen.append(len(learners))
+        return original(learners, given)
+
+    monkeypatch.setattr(loop, "forward_together", forward)
+    together = list(fit_settings(source, inputs, AGE, labels, SPLIT, tried, RECIPE, 0))
+    assert max(seen) == min(most, len(tried))
+    for setting, fitted in zip(tried, together, strict=True):
+        alone = fit_setting(source, inputs, AGE, labels, SPLIT, setting, RECIPE, 0)
+        assert fitted.notes == ()
+        assert fitted.best_epoch == alone.best_epoch
+        predicted, expected = (predict_rows(fit, inputs, SPLIT.test)[0] for fit in (fitted, alone))
+        np.testing.assert_allclose(predicted, expected, rtol=2e-2)
+
+
+def test_a_batch_that_had_to_be_made_smaller_is_noted(model, volumes, monkeypatch):
+    heads, labels = volumes
+    source = source_of("baseline", model)
+    inputs = inputs_of(source, Cohort("none", None), heads, model)
+    original = loop.forward_together
+
+    def forward(learners, given):
+        if len(given) > 2:
+            raise RuntimeError("CUDA out of memory")
+        return original(learners, given)
+
+    monkeypatch.setattr(loop, "forward_together", forward)
+    chosen = fit_best(source, inputs, AGE, labels, SPLIT, settings(get_strategy("baseline"))[:2], RECIPE, 0)
+    assert "1 are taken at once" in chosen.fitted.notes[-1]
 
 
 @pytest.mark.parametrize("name", ["frozen", "random-frozen", "linear", "voxels"])

@@ -13,14 +13,12 @@ from neurotransfer.artifacts import write_json
 from neurotransfer.benchmark.plan import Cell, split_of
 from neurotransfer.benchmark.workspace import Workspace, prepared
 from neurotransfer.cohort import Split
-from neurotransfer.errors import StorageError
+from neurotransfer.errors import StorageError, is_no_memory
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.targets import Target, as_text
 from neurotransfer.transfer import Fitted, best_of, fit_settings, get_strategy, predict_rows, settings
 
-# how torch says it in errors that are no MemoryError
-NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
 NO_SCORES = dict.fromkeys(SCORES, float("nan"))
 
 
@@ -78,6 +76,9 @@ def _fit_all(
         try:
             if isinstance(outcome, Exception):
                 raise outcome
+            if outcome.notes:
+                # fits of one comparison must not differ in what batch norm saw
+                raise MemoryError(f"{'; '.join(outcome.notes)}: give [training] a smaller batch_size or a micro_batch")
             predicted, probabilities = predict_rows(outcome, inputs, split.validation)
             row["validation"] = scores(target.kind, labels[split.validation], predicted, probabilities)
             row |= {"epochs": outcome.epochs, "best_epoch": outcome.best_epoch, "loss": outcome.validation_loss}
@@ -87,7 +88,7 @@ def _fit_all(
             # of the machine and not of the fit: another time it may go well
             raise
         except Exception as error:
-            if any(words in str(error) for words in NO_MEMORY):
+            if is_no_memory(error):
                 raise MemoryError(str(error)) from None
             row["error"] = f"{type(error).__name__}: {error}"
     # settings are solved together: each one's share of the time

@@ -138,6 +138,7 @@ def transfer(
         made = run_transfer(model, scans, target, strategy, out, columns=names(regional), recipe=Recipe(epochs=epochs),
                             validation_fraction=validation_fraction, seed=seed, on_fit=advance)  # fmt: skip
     found = {name: value for name, value in made.validation_scores.items() if value == value}
+    say(made.model.card.provenance["notes"])
     if made.overlap:
         print(f"note: {made.overlap} of these participants were in the pretraining of the model", file=sys.stderr)
     print("chosen: " + (", ".join(f"{name} {value:g}" for name, value in made.setting.items()) or "nothing to choose"))

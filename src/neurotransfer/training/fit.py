@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from neurotransfer.errors import InputError
+from neurotransfer.errors import InputError, is_no_memory
 from neurotransfer.models.network import Network
 from neurotransfer.seeding import stream
 from neurotransfer.training.augment import apply, sample
@@ -22,8 +22,6 @@ from neurotransfer.training.recipe import Recipe
 from neurotransfer.training.settle import settle_batch_norm
 from neurotransfer.training.together import SHARED, forward_together, same_batches
 
-# how torch says on a CPU that memory is short
-NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
 OnEpoch = Callable[[dict[str, Any], dict[str, np.ndarray]], object]
 
 
@@ -188,8 +186,8 @@ class _Fit:
             try:
                 losses = self._gradients(active, chosen, volumes)
                 break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not any(words in str(error).lower() for words in NO_MEMORY):
+            except RuntimeError as error:
+                if not is_no_memory(error):
                     raise
                 self._halve(len(volumes), tuple(volumes.shape[2:]))
         for learner, loss in zip(active, self.processes.total(torch.stack(losses)).tolist(), strict=True):

@@ -1,6 +1,7 @@
 """Make a predictor by a strategy: what stands still is run once, what is trained goes through one loop."""
 
 import copy
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from neurotransfer.cohort import Split
+from neurotransfer.errors import is_no_memory
 from neurotransfer.models.network import Identity, Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed
 from neurotransfer.targets import Target
@@ -25,12 +27,13 @@ OUTSIDE = 0.2
 
 @dataclass(frozen=True)
 class Fitted:
-    """One fit of one setting: the network (on features where the encoder stands still), and what the fit took."""
+    """One fit of one setting: the network (on features where the encoder stands still), what the fit took and had to change."""
 
     network: Network
     epochs: int
     best_epoch: int
     validation_loss: float
+    notes: tuple[str, ...] = ()
 
 
 def fit_setting(
@@ -104,15 +107,26 @@ def _fit_gradient(
     recipes = [
         replace(recipe, **{name: value for name, value in setting.items() if name != "dropout"}) for setting in tried
     ]
-    for group in _groups(source.encoder, recipes, tuple(inputs.shape[1:])):
+    groups = deque(_groups(source.encoder, recipes, tuple(inputs.shape[1:])))
+    while groups:
+        group = groups.popleft()
         networks = [_network(source, target, tried[place], seed) for place in group]
         try:
             histories = fit_together(networks, train, validation, [recipes[place] for place in group], seed=seed)
+            short = any(history.notes for history in histories)
         except Exception as error:
-            yield from [error] * len(group)
+            short = is_no_memory(error)
+            if len(group) == 1 or not short:
+                yield from [error] * len(group)
+                continue
+        if len(group) > 1 and short:
+            # one by one before their batches are made smaller
+            groups.extendleft([place] for place in reversed(group))
             continue
         for network, history in zip(networks, histories, strict=True):
-            yield history.error or Fitted(network, history.epochs, history.best_epoch, history.best_loss)
+            yield history.error or Fitted(
+                network, history.epochs, history.best_epoch, history.best_loss, tuple(history.notes)
+            )  # fmt: skip
 
 
 def _groups(encoder: nn.Module, recipes: Sequence[Recipe], shape: tuple[int, ...]) -> list[list[int]]:

@@ -14,7 +14,7 @@ from neurotransfer.errors import InputError
 from neurotransfer.models.folder import Card, Model, load_model, new_folder, people_of, require_new, save_model
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, infer_target
-from neurotransfer.training import Recipe
+from neurotransfer.training import Recipe, current
 from neurotransfer.transfer.adapt import whole_network
 from neurotransfer.transfer.choice import Chosen, fit_best, require_classes
 from neurotransfer.transfer.source import Source, inputs_of, make_source
@@ -123,6 +123,8 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         "setting": dict(best.setting),
         "validation_scores": dict(best.validation_scores),
         "epochs": best.fitted.epochs,
+        "engine": str(current()),
+        "notes": list(best.fitted.notes),
     }
     return Card(
         name=folder.name,

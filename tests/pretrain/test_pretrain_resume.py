@@ -157,7 +157,7 @@ def test_a_stopped_pretraining_is_no_model_and_says_how_to_go_on(people, tmp_pat
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"seed": 5}, "seed|training images"), ({"recipe": replace(OPTIONS.recipe, lr=0.5)}, "recipe"),
+    [({"seed": 5}, "seed|training images"), ({"recipe": replace(OPTIONS.recipe, lr=0.5)}, "lr .0.01 then, 0.5 now"),
      ({"arguments": {"width": 0.125, "pooling": "maximum"}}, "network"), ({"weights": {"age": 2.0}}, "targets")],
 )  # fmt: skip
 def test_other_options_do_not_take_up_what_was_begun(people, tmp_path, change, said):

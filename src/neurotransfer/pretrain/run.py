@@ -151,10 +151,11 @@ def _train(
         history = fit(network, learn, check, options.recipe, seed=integer_seed(options.seed, "pretrain", "fit"),
                       on_epoch=record, checkpoint=checkpoint, processes=processes)  # fmt: skip
     except DivergedError as error:
-        raise DivergedError(
-            f"cannot pretrain: {error}. The checkpoint of the last good epoch is {str(checkpoint.path)!r}; with other options "
-            "give another --out, or remove it"
-        ) from None
+        advice = (
+            f". The checkpoint of the last good epoch is {str(checkpoint.path)!r}; with other options give another --out, or "
+            "remove it"
+        )
+        raise DivergedError(f"cannot pretrain: {error}{advice if is_file(checkpoint.path) else ''}") from None
     return network, history
 
 

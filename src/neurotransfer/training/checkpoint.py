@@ -12,6 +12,8 @@ from neurotransfer.artifacts import is_file, remove_whole, write_atomically
 from neurotransfer.errors import InputError
 
 FORMAT = 1
+# letters of a fact that is worth being told in full
+LONGEST = 20
 
 
 class Checkpoint:
@@ -55,10 +57,16 @@ class Checkpoint:
             ) from None
         if not known or kept["key"] != self.key:
             now = {name: str(value) for name, value in facts.items()}
-            differing = [name for name in now if found.get(name) != now[name]] or ["its format"]
+            differing = [
+                f"{name} ({found[name]} then, {now[name]} now)"
+                if len(found.get(name, "")) in range(1, LONGEST)
+                else name
+                for name in now
+                if found.get(name) != now[name]
+            ]
             raise InputError(
-                f"the checkpoint {str(self.path)!r} is of another training: {', '.join(differing)} differ; give another --out, "
-                "restore what was given then, or remove it to begin anew"
+                f"the checkpoint {str(self.path)!r} is of another training: {', '.join(differing or ['its format'])} differ; "
+                "give another --out, restore what was given then, or remove it to begin anew"
             )
         return kept["state"]
 

@@ -275,7 +275,7 @@ class _Fit:
         network = self.learners[0].network
         shapes = [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
         return {
-            "network": shapes, "targets": list(network.targets.values()), "recipe": self.recipe, "seed": self.seed,
+            "network": shapes, "targets": list(network.targets.values()), "seed": self.seed, **vars(self.recipe),
             "training images": self.train.digest, "validation images": self.validation.digest,
             "precision": current().kind, "processes": self.processes.size,
         }  # fmt: skip

@@ -1,5 +1,6 @@
 """Several devices and nodes, through lightning-fabric: one process a device, each with a share of every batch."""
 
+import atexit
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -127,7 +128,14 @@ def launch(devices: int, nodes: int, chosen: Chosen) -> Processes:
     strategy = DDPStrategy(process_group_backend="nccl" if accelerator == "cuda" else "gloo")
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
+    # lightning does so for NCCL alone; threads of gloo that outlive Python's end abort the process now and then
+    atexit.register(_part)
     return FabricProcesses(fabric)
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class _Sum(torch.autograd.Function):

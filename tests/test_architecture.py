@@ -11,8 +11,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "neurotransfer"
 MODULES = sorted(SOURCE.rglob("*.py"))
 STAGES = {"simulate", "pretrain", "transfer", "predict", "benchmark", "report"}
 # stages meet through files; benchmark fits with transfer and pretrains the models that its study describes,
-# predict reads the columns of a table as transfer does, simulate shares only the grid
-MAY_CALL = {("benchmark", "transfer"), ("benchmark", "pretrain"), ("predict", "transfer")}
+# predict reads the columns of a table as transfer does, simulate shares only the grid, and pretrain learns from heads that
+# simulate makes by the batch
+MAY_CALL = {("benchmark", "transfer"), ("benchmark", "pretrain"), ("predict", "transfer"), ("pretrain", "simulate")}
 PARTS = {
     "errors": set(),
     "seeding": {"errors"},

@@ -10,7 +10,7 @@ from neurotransfer.benchmark import Run, benchmark, parse_study, read_study
 from neurotransfer.benchmark.run import Progress, silent
 from neurotransfer.benchmark.study import file_name
 from neurotransfer.errors import InputError, listed
-from neurotransfer.models import load_model
+from neurotransfer.models.folder import SHIPPED, load_model
 from neurotransfer.report import report
 from neurotransfer.simulate import simulate
 from neurotransfer.transfer import STRATEGIES
@@ -72,7 +72,7 @@ def learning_curve(
     }
     if model is not None:
         grid = load_model(model).card.grid
-        values["models"] = {"model": {"path": str(Path(model).absolute())}}
+        values["models"] = {"model": {"path": str(model) if str(model) in SHIPPED else str(Path(model).absolute())}}
         values |= {} if grid is None else {"grid": {"shape": list(grid.shape), "voxel_size_mm": grid.voxel_size_mm}}
     run = benchmark(parse_study(_merged(values, study or {})), out, workers=workers, progress=progress)
     report(run.folder)
@@ -88,7 +88,7 @@ def _check_call(cohort: object, target: object, model: object, study: object) ->
                 cohort,
                 "give the path of the table or BIDS folder, what read_cohort takes beside it goes into study",
             ),
-            ("model", model, "give the model folder"),
+            ("model", model, "give the model folder or the name of a shipped model, sim-base"),
         )
         if not isinstance(value, Path | str) and (name != "model" or value is not None)
     ]

@@ -19,10 +19,11 @@ from neurotransfer.models import load_model
 from neurotransfer.models.folder import Card, Model, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.predict import embed, predict, read_scans
+from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import KINDS, Target
 from neurotransfer.training import Examples, features, outputs
 from neurotransfer.training.settle import settle_batch_norm
-from neurotransfer.transfer.exact import fold, standardiser
+from neurotransfer.transfer.exact import fold
 
 GRID = Grid((32, 38, 32), 192 / 38)
 KEYS = ["participant_id", "session_id", "image"]

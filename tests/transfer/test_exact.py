@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import Target
 from neurotransfer.transfer import exact
-from neurotransfer.transfer.exact import LEAST_SHARE, fold, solve_path, standardiser
+from neurotransfer.transfer.exact import LEAST_SHARE, fold, solve_path
 
 AGE = Target("age", "continuous", location=3.0, scale=2.0)
 ILL = Target("ill", "binary", classes=("no", "yes"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurotransfer.benchmark.study import Study
-from neurotransfer.cohort import Cohort, Split, bootstrap_split
+from neurotransfer.cohort import Cohort, Split, bootstrap_split, is_selection
 from neurotransfer.errors import InputError, StudyError, listed, unknown
 from neurotransfer.models.folder import Card
 from neurotransfer.seeding import stream
@@ -79,7 +79,7 @@ def split_of(
     `labels` (n_rows,) spares the reading of the cohort's where they are known.
     """
     labels = cohort.labels(target) if labels is None else labels
-    classes = None if target.kind == "continuous" else labels
+    classes, selection = None if target.kind == "continuous" else labels, study.protocol.selection
     return bootstrap_split(
         cohort.participants,
         n,
@@ -89,6 +89,7 @@ def split_of(
         stratify=study.protocol.stratify and classes is not None,
         rows=np.flatnonzero(~np.isnan(labels)),
         class_names=target.classes,
+        untested=is_selection(cohort.participants, selection, study.seed) if selection else None,
     )
 
 
@@ -118,7 +119,7 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
     if problems:
         raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems, "change sizes or cohort"))
     notes = list(cohort.notes) + [note for _, _, note in _left_out(study, targets, cards)]
-    notes += _otherwise_aligned(cohort, cards)
+    notes += [*_otherwise_aligned(cohort, cards), *_never_tested(study, cohort)]
     left_out = {(task, title) for task, title, _ in _left_out(study, targets, cards)}
     cells = tuple(
         Cell(task, n, replicate, part.title)
@@ -133,6 +134,15 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
             listed(f"study {study.name!r} has nothing to run", notes, "change strategies, models or tasks")
         )
     return Plan(study, targets, cells, tuple(notes))
+
+
+def _never_tested(study: Study, cohort: Cohort) -> Iterator[str]:
+    if study.protocol.selection:
+        people = set(cohort.participants[is_selection(cohort.participants, study.protocol.selection, study.seed)])
+        yield (
+            f"{len(people)} of {len(set(cohort.participants))} participants are those on whom a model was chosen: they may be "
+            "trained on and are never tested"
+        )
 
 
 def _without_images(study: Study, cohort: Cohort) -> Iterator[str]:

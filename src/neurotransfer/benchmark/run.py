@@ -30,7 +30,7 @@ from neurotransfer.benchmark.workspace import (
 )
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
-from neurotransfer.models.folder import Card, load_model
+from neurotransfer.models.folder import SHIPPED, Card, load_model
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import current, using
 from neurotransfer.transfer import get_strategy
@@ -149,10 +149,14 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
 
 def _with_model_paths(study: Study, base: Path) -> Study:
     models = {
-        name: part.model_copy(update={"path": str(base / part.path)}) if part.path is not None else part
+        name: part.model_copy(update={"path": _model_path(part.path, base)}) if part.path is not None else part
         for name, part in study.models.items()
     }
     return study.model_copy(update={"models": models})
+
+
+def _model_path(path: str, base: Path) -> str:
+    return path if path in SHIPPED and not (base / path).is_dir() else str(base / path)
 
 
 def _targets(study: Study) -> list[str]:

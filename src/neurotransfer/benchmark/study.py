@@ -1,102 +1,30 @@
 """A study file: which cohort, targets, sizes, replicates, strategies, grids and budget."""
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from neurotransfer.errors import InputError, StudyError, unknown
+from neurotransfer.errors import InputError, unknown
+from neurotransfer.pretrain.parts import CohortPart, GridPart, NetworkPart, Part, TrainingPart, parse, read_toml
 from neurotransfer.published import published_names
-from neurotransfer.training.augment import preset
-from neurotransfer.training.recipe import Recipe
 from neurotransfer.transfer.strategies import STRATEGIES, get_strategy, settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 SMALLEST = 8
 # tasks, models and strategies name files: no separators of folders, nothing hidden
 NAME = re.compile(r"\w[\w .+()-]{0,59}")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CohortPart(_Part):
-    """Where scans are and how they are read; see `read_cohort`."""
-
-    path: str
-    name: str = ""
-    space: str | None = None
-    desc: str | None = None
-    mask: str | None = None
-    alignment: Literal["world", "centre"] = "world"
-    columns: dict[str, str] = {}
-    recode: dict[str, dict[str, str]] = {}
-    images: bool = True
-
-
-class GridPart(_Part):
-    """The grid of the volumes."""
-
-    shape: tuple[int, int, int] = (40, 48, 40)
-    voxel_size_mm: float = Field(4.0, gt=0)
-
-
-class NetworkPart(_Part):
-    """The network of baseline and random-frozen, and of the models that the study pretrains."""
-
-    architecture: str = "sfcn"
-    width: float = Field(1.0, gt=0)
-    pooling: Literal["average", "maximum"] = "maximum"
-    dropout: float = Field(0.0, ge=0, lt=1)
-
-
-class TrainingPart(_Part):
-    """The budget of one fit, the same for every strategy."""
-
-    epochs: int = Field(30, ge=1)
-    batch_size: int = Field(8, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    patience: int = Field(10, ge=1)
-    warm_up: float = Field(0.0, ge=0)
-    micro_batch: int = Field(0, ge=0)
-    ema: float = Field(0.0, ge=0, lt=1)
-    layer_decay: float = Field(1.0, ge=0, le=1)
-    augmentation: Literal["none", "light", "standard"] = "none"
-    flip: bool = True
-
-    @property
-    def recipe(self) -> Recipe:
-        """These values as a recipe."""
-        values = self.model_dump(exclude={"augmentation", "flip"})
-        return Recipe(**values, augmentation=preset(self.augmentation, self.flip))
-
-    @model_validator(mode="after")
-    def _is_a_recipe(self) -> "TrainingPart":
-        try:
-            assert self.recipe
-        except InputError as error:
-            raise ValueError(str(error)) from None
-        return self
-
-
-class ModelPart(_Part):
+class ModelPart(Part):
     """A pretrained model: a folder (`path`), or how it is pretrained (`cohort`, `targets`, `training`)."""
 
     path: str | None = None
     cohort: CohortPart | None = None
     targets: tuple[str, ...] = ()
-    weights: dict[str, float] = {}
+    weights: dict[str, float] = Field(default_factory=dict)
     training: TrainingPart = TrainingPart(epochs=40, patience=15)
 
     @model_validator(mode="after")
@@ -108,7 +36,7 @@ class ModelPart(_Part):
         return self
 
 
-class TaskPart(_Part):
+class TaskPart(Part):
     """Something to predict."""
 
     target: str
@@ -118,7 +46,7 @@ class TaskPart(_Part):
     published: tuple[str, ...] = ()
 
 
-class StrategyPart(_Part):
+class StrategyPart(Part):
     """A strategy, with the model it starts from and settings in place of its own."""
 
     strategy: str
@@ -132,16 +60,21 @@ class StrategyPart(_Part):
         return self.label or (f"{self.model}-{self.strategy}" if self.model else self.strategy)
 
 
-class ProtocolPart(_Part):
-    """The talk's protocol: sizes, replicates, and what is tested on."""
+class ProtocolPart(Part):
+    """The talk's protocol: sizes, replicates, and what is tested on.
+
+    `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
+    trained on, and are never tested.
+    """
 
     sizes: tuple[int, ...] = Field(min_length=1)
     replicates: int = Field(100, ge=1)
     test: Literal["fifth", "rest"] = "fifth"
     stratify: bool = False
+    selection: float = Field(0.0, ge=0, lt=1)
 
 
-class Study(_Part):
+class Study(Part):
     """A whole study, as the file says it; unknown keys are refused."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
@@ -152,7 +85,7 @@ class Study(_Part):
     cohort: CohortPart
     grid: GridPart = GridPart()
     network: NetworkPart = NetworkPart()
-    models: dict[str, ModelPart] = {}
+    models: dict[str, ModelPart] = Field(default_factory=dict)
     tasks: dict[str, TaskPart] = Field(min_length=1)
     strategies: tuple[StrategyPart, ...] = Field(min_length=1)
     protocol: ProtocolPart
@@ -235,61 +168,13 @@ def read_study(path: Path | str) -> Study:
         ...
         neurotransfer.errors.StudyError: there is no study file 'nowhere.toml'; give the path of a TOML file such as studies/demo.toml
     """
-    path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise StudyError(
-            f"there is no study file {str(path)!r}; give the path of a TOML file such as studies/demo.toml"
-        ) from None
-    except OSError as error:
-        raise StudyError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{str(path)!r} is no TOML: {error}") from None
-    return parse_study(values, str(path))
+    return parse_study(read_toml(path, "studies/demo.toml"), str(path))
 
 
 def parse_study(values: dict[str, Any], source: str = "the study") -> Study:
     """A study from plain values; raises StudyError with all that is wrong."""
-    try:
-        return Study.model_validate(values)
-    except ValidationError as error:
-        lines = "\n".join(f"  {_sentence(problem)}" for problem in error.errors())
-        count = error.error_count()
-        raise StudyError(f"{count} problem{'s' * (count != 1)} in {source}:\n{lines}") from None
-
-
-# the words of TOML for what pydantic calls by its Python name
-_PLAIN = {
-    "tuple_type": "must be a list, for example [50, 100]",
-    "list_type": "must be a list, for example [50, 100]",
-    "dict_type": "must be a table of key = value",
-    "model_type": "must be a table of key = value",
-    "model_attributes_type": "must be a table of key = value",
-    "too_short": "must not be empty",
-    "int_from_float": "must be a whole number",
-}
-
-
-def _sentence(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return unknown(f"key in {_table(problem['loc'])}", str(problem["loc"][-1]), _keys_at(problem["loc"][:-1]))
-    if problem["type"] == "missing":
-        return f"{where} is missing"
-    if problem["type"] == "value_error":
-        return f"{where}: {problem['msg'].removeprefix('Value error, ')}".lstrip(": ")
-    return f"{where}: {_PLAIN.get(problem['type'], problem['msg'])}, found {problem['input']!r}"
-
-
-def _table(location: tuple) -> str:
-    return f"[{'.'.join(str(part) for part in location[:-1])}]" if len(location) > 1 else "the study"
-
-
-def _keys_at(location: tuple) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "cohort": CohortPart, "grid": GridPart, "network": NetworkPart, "models": ModelPart, "tasks": TaskPart,
         "strategies": StrategyPart, "protocol": ProtocolPart, "training": TrainingPart,
     }  # fmt: skip
-    named = [part for part in location if part in parts]
-    return sorted((parts[named[-1]] if named else Study).model_fields)
+    return parse(Study, values, source, parts)

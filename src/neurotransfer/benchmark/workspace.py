@@ -16,7 +16,7 @@ from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, Grid, VolumeStore
 from neurotransfer.cohort.store import FORMAT, STORE
 from neurotransfer.errors import InputError
-from neurotransfer.models.folder import WEIGHTS, Model, load_model
+from neurotransfer.models.folder import WEIGHTS, Model, find_model, load_model
 from neurotransfer.targets import Target
 from neurotransfer.training import Engine, current
 from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
@@ -94,8 +94,7 @@ def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, np.nd
 
 def network_arguments(study: Study) -> dict[str, Any]:
     """The arguments of the study's network."""
-    network = study.network
-    return {"width": network.width, "pooling": network.pooling, "dropout": network.dropout}
+    return study.network.arguments
 
 
 def grid_of(study: Study) -> Grid:
@@ -218,6 +217,6 @@ def open_workspace(folder: Path) -> Workspace:
 
 
 def model_folder(folder: Path, study: Study, name: str) -> Path:
-    """Where a model of a study lies: its own path, or below the run folder when the study pretrains it."""
+    """Where a model of a study lies: its own path, in the package, or below the run folder when the study pretrains it."""
     path = study.models[name].path
-    return Path(path) if path is not None else folder / "models" / name
+    return find_model(path) if path is not None else folder / "models" / name

@@ -27,15 +27,24 @@ from neurotransfer.cli.options import (
     triple,
     use_engine,
 )
+from neurotransfer.errors import InputError
 
 
 @app.command()
 def pretrain(
-    cohort: CohortPath,
-    targets: Annotated[
-        str, typer.Option(help="Columns to learn together, e.g. age,sex,bmi; missing labels are masked.")
+    cohort: Annotated[
+        Path,
+        typer.Argument(
+            help="A table of scans, a BIDS folder, or a study of simulated heads (.toml), see studies/sim_base.toml."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    targets: Annotated[
+        str, typer.Option(help="Columns to learn together, e.g. age,sex,bmi; missing labels are masked.")
+    ] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="With a study of simulated heads: the folder of the real people who judge it.")
+    ] = None,
     width: Annotated[float, typer.Option(help="Multiplies the filters of SFCN; 1 has 2.95 million parameters.")] = 1.0,
     pooling: Annotated[str, typer.Option(help="'maximum' or 'average'.")] = "maximum",
     dropout: Annotated[float, typer.Option(help="Of the features.")] = 0.0,
@@ -74,7 +83,12 @@ def pretrain(
     mask: Mask = None,
     alignment: Alignment = "world",
 ) -> None:
-    """Train one network on many targets and write a model folder."""
+    """Train one network on many targets of a cohort, or on simulated heads, and write a model folder."""
+    if cohort.suffix == ".toml":
+        _pretrain_simulated(cohort, out, data, use_engine(device, precision, threads))
+        return
+    if data is not None:
+        raise InputError("--data belongs to a study of simulated heads (.toml); a cohort has its own path")
     from neurotransfer.cohort import Grid
     from neurotransfer.pretrain import Pretraining
     from neurotransfer.pretrain import pretrain as run_pretrain
@@ -104,9 +118,24 @@ def pretrain(
         print(f"The model lies in {out}, its metrics by epoch in {out / 'training.tsv'}")
 
 
+def _pretrain_simulated(study: Path, out: Path, data: Path | None, engine: Any) -> None:
+    from neurotransfer.pretrain.simulated import TRAINING_TABLE, pretrain_simulated
+    from neurotransfer.pretrain.study import read_simulated_study
+    from neurotransfer.progress import bar
+
+    given = read_simulated_study(study)
+    if given.real is not None and data is None:
+        print("note: without --data no real people judge the features", file=sys.stderr)
+    with bar("epochs", given.training.epochs) as advance:
+        model = pretrain_simulated(given, out, data=data, engine=engine, on_epoch=advance)
+    shown = {key: value for key, value in model.card.provenance["validation"].items() if "loss" in key or "real" in key}
+    print(", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
+    print(f"The model lies in {out}, its losses by epoch in {out / TRAINING_TABLE}")
+
+
 @app.command()
 def transfer(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    model: ModelFolder,
     cohort: CohortPath,
     target: Annotated[str, typer.Option(help="The column to predict.")],
     strategy: Annotated[

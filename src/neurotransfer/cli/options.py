@@ -30,7 +30,7 @@ CohortPath = Annotated[
         help="A table of scans (.tsv, .csv, .parquet; columns participant_id, image, targets) or a BIDS folder."
     ),
 ]
-ModelFolder = Annotated[Path, typer.Argument(help="A model folder.")]
+ModelFolder = Annotated[Path, typer.Argument(help="A model folder, or sim-base, which comes with the package.")]
 Scans = Annotated[Path, typer.Argument(help="A scan, a folder of scans, a table of scans or a BIDS folder.")]
 TableOut = Annotated[Path, typer.Option(help="The new table to write: .tsv, .csv or .parquet.")]
 Space = Annotated[str | None, typer.Option(help="BIDS space of the images to take, e.g. MNI152.")]

@@ -2,7 +2,7 @@
 
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.grid import Grid
-from neurotransfer.cohort.splits import Split, bootstrap_split, check_split, holdout_split
+from neurotransfer.cohort.splits import Split, bootstrap_split, check_split, holdout_split, is_selection
 from neurotransfer.cohort.store import VolumeStore
 from neurotransfer.cohort.storing import store_volumes
 from neurotransfer.cohort.table import read_cohort
@@ -16,6 +16,7 @@ __all__ = [
     "bootstrap_split",
     "check_split",
     "holdout_split",
+    "is_selection",
     "load_volume",
     "read_cohort",
     "store_volumes",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurotransfer.errors import InputError, LeakageError, unknown
+from neurotransfer.seeding import stream
 
 TEST_SETS = ("fifth", "rest")
 MOST_DRAWS = 1000
@@ -59,6 +60,7 @@ def bootstrap_split(
     stratify: bool = False,
     rows: np.ndarray | None = None,
     class_names: Sequence[str] = (),
+    untested: np.ndarray | None = None,
 ) -> Split:
     """One replicate of the talk's protocol.
 
@@ -75,6 +77,7 @@ def bootstrap_split(
         stratify: draw every part with the proportions that the classes have in the pool.
         rows: the pool, as indices of rows; all rows when not given.
         class_names: what the classes 0, 1, ... are called in messages.
+        untested: which rows of the cohort are never in the test part, (n_rows,): people on whom something was chosen.
 
     Raises:
         InputError: when n is larger than the pool, too few people remain, a class has too few people or is not known,
@@ -90,7 +93,7 @@ def bootstrap_split(
     rows = np.arange(len(participants)) if rows is None else np.asarray(rows)
     _require_pool(participants, n, classes, rows, class_names)
     for _ in range(MOST_DRAWS):
-        split = _draw(participants, n, generator, classes if stratify else None, test, rows)
+        split = _draw(participants, n, generator, classes if stratify else None, test, rows, untested)
         if split is not None and (classes is None or _has_all(split, classes, rows)):
             return check_split(split, participants)
     raise InputError(
@@ -127,11 +130,13 @@ def _draw(
     strata: np.ndarray | None,
     test: str,
     rows: np.ndarray,
+    untested: np.ndarray | None,
 ) -> Split | None:
     train = _bootstrap(rows, n, generator, strata)
     rest = rows[~np.isin(participants[rows], participants[train])]
     shares = None if strata is None else _shares(strata, rows, fifth(n))
     validation, rest = _take(participants, rest, fifth(n), generator, strata, shares)
+    rest = rest if untested is None else rest[~untested[rest]]
     wanted = fifth(n) if test == "fifth" else len(rest)
     held_out, _ = _take(participants, rest, wanted, generator, strata, shares if test == "fifth" else None)
     if len(validation) < fifth(n) or len(held_out) < max(1, wanted):
@@ -194,6 +199,20 @@ def _take(
 def _has_all(split: Split, classes: np.ndarray, rows: np.ndarray) -> bool:
     every = set(classes[rows])
     return all(set(classes[part]) == every for part in (split.train, split.validation, split.test))
+
+
+def is_selection(participants: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which rows (n_rows,) belong to the people on whom models are chosen: a share of them, by their names and the seed alone.
+
+    Whoever is chosen stays it when the cohort grows or shrinks; a study that then tests a chosen model leaves them out of its
+    test parts.
+
+    Example:
+        >>> bool(0.3 < is_selection(np.arange(1000).astype(str), 0.4, 1).mean() < 0.5)
+        True
+    """
+    people, rows = np.unique(participants, return_inverse=True)
+    return np.array([stream(seed, "selection", person).random() < share for person in people])[rows]
 
 
 def holdout_split(

@@ -28,6 +28,8 @@ from neurotransfer.targets import Target
 
 WEIGHTS, CARD = "weights.safetensors", "model.json"
 FORMAT = 1
+# models that come with the package
+SHIPPED = ("sim-base",)
 MOST_REASON = 300
 # whatever the values of a card that someone has edited may lead to when a network is made of them
 _DAMAGED = (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
@@ -153,8 +155,21 @@ def _to_json(card: Card) -> dict[str, Any]:
     return {"format": FORMAT} | values | {"targets": [target.to_dict() for target in card.targets]}
 
 
+def find_model(name: Path | str) -> Path:
+    """The folder of a model: the path itself where a model lies there, else that of the shipped model of this name.
+
+    Example:
+        >>> find_model("sim-base").name, find_model("mine/model").name
+        ('sim-base', 'model')
+    """
+    path = Path(name)
+    if str(name) in SHIPPED and not is_file(path / CARD):
+        return Path(__file__).resolve().parents[1] / "shipped" / str(name)
+    return path
+
+
 def load_model(folder: Path | str) -> Model:
-    """A model from its folder, ready to predict.
+    """A model from its folder, or one that comes with the package by its name (`sim-base`), ready to predict.
 
     Raises:
         ModelError: when the folder, its card or its weights are absent, damaged or do not fit together.
@@ -165,11 +180,11 @@ def load_model(folder: Path | str) -> Model:
         ...
         neurotransfer.errors.ModelError: 'nowhere' is no model folder: no model.json; make one with ...
     """
-    folder = Path(folder)
+    folder = find_model(folder)
     if not is_file(folder / CARD):
         raise ModelError(
             f"{str(folder)!r} is no model folder: no {CARD}; make one with "
-            "`neurotransfer pretrain COHORT --targets age,sex --out MODEL`"
+            f"`neurotransfer pretrain COHORT --targets age,sex --out MODEL`, or use one that comes along: {', '.join(SHIPPED)}"
         )
     try:
         values = read_json(folder / CARD)

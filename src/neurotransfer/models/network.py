@@ -72,6 +72,26 @@ class Network(nn.Module):
         return head
 
 
+def with_joined_blocks(network: Network, arguments: dict[str, Any], joined: int) -> Network:
+    """The same SFCN with `joined` blocks among its features; its heads look at those of the top alone, as they did.
+
+    Example:
+        >>> small = Network(SFCN(width=0.125), [Target("age", "continuous")]).eval()
+        >>> more, volumes = with_joined_blocks(small, {"width": 0.125}, 2).eval(), torch.rand(1, 1, 32, 32, 32)
+        >>> more.encoder.n_features, bool((more(volumes)["age"] - small(volumes)["age"]).abs() < 1e-5)
+        (72, True)
+    """
+    wider = Network(build_encoder("sfcn", dict(arguments) | {"joined": joined}), network.targets.values())
+    wider.encoder.load_state_dict(network.encoder.state_dict())
+    before = count_features(network.encoder)
+    with torch.no_grad():
+        for name in network.targets:
+            wider.head(name).weight.zero_()
+            wider.head(name).weight[:, -before:] = network.head(name).weight
+            wider.head(name).bias.copy_(network.head(name).bias)
+    return wider
+
+
 def _key(name: str) -> str:
     """The name of a head in torch, which allows neither an empty name, nor a dot, nor the name of a method."""
     if name and "." not in name and name[0] != "%" and name not in _TAKEN:

@@ -1,4 +1,4 @@
-"""Train one network on many targets."""
+"""Train one network on many targets: of a cohort, or of simulated heads."""
 
 from neurotransfer.pretrain.run import Pretraining, pretrain
 

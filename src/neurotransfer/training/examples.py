@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from neurotransfer.errors import InputError
+from neurotransfer.training.inference import as_batch
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -36,6 +38,14 @@ class Examples:
         for name, values in sorted(self.labels.items()):
             digest.update(name.encode() + np.asarray(values, np.float64).tobytes())
         return digest.hexdigest()
+
+    def load(self, chosen: np.ndarray, mine: np.ndarray, epoch: int) -> tuple[Tensor, dict[str, np.ndarray]]:
+        """A batch: the labels of the examples `chosen`, and the inputs of those at the places `mine` among them.
+
+        Examples are counted by their place among the rows; `epoch`, from 1, is for those that are made anew in every epoch.
+        """
+        labels = {name: values[chosen] for name, values in self.labels.items()}
+        return as_batch(self.inputs, self.rows[chosen[mine]]), labels
 
     def called(self, chosen: np.ndarray) -> str:
         """Examples by their row among all inputs, and by name where they have one."""

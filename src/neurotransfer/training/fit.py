@@ -1,7 +1,7 @@
 """`fit`: the only loop that calls backward()."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,7 +15,7 @@ from neurotransfer.training.augment import apply, sample
 from neurotransfer.training.checkpoint import Checkpoint
 from neurotransfer.training.engine import current
 from neurotransfer.training.examples import Examples, History, ahead, batches, require_examples
-from neurotransfer.training.inference import as_batch, outputs, ready
+from neurotransfer.training.inference import outputs, ready
 from neurotransfer.training.learner import Learner, hold_batch_norm
 from neurotransfer.training.processes import Processes, shared_norms
 from neurotransfer.training.recipe import Recipe
@@ -44,7 +44,8 @@ def fit(
         validation: examples that choose the epoch, by the same weighted and masked loss.
         recipe: epochs, batch size, learning rate, weight decay, patience and so on.
         seed: of the order of the batches, of augmentation and of dropout.
-        on_epoch: called after every epoch with its row of the history and the validation outputs.
+        on_epoch: called after every epoch with its row of the history and the validation outputs, while the network has the
+            weights that were validated.
         checkpoint: kept up to date, and gone on from when it is there.
         processes: those that train the network together, from `launch`.
 
@@ -133,9 +134,7 @@ class _Fit:
             started = time.perf_counter()
             self._train_epoch()
             for learner in self._active():
-                row, found = self._finish_epoch(learner)
-                if on_epoch is not None:
-                    on_epoch(row, found)
+                self._finish_epoch(learner, on_epoch)
             self.epoch, self.step, self.losses = self.epoch + 1, 0, [[] for _ in self.learners]
             for learner in self.learners:
                 learner.history.seconds += time.perf_counter() - started
@@ -148,15 +147,14 @@ class _Fit:
 
     def _train_epoch(self) -> None:
         every = batches(len(self.train), self.recipe.batch_size, self.order)
-        started, waited = time.perf_counter(), time.perf_counter()
-        waiting = 0.0
+        started, waited, waiting = time.perf_counter(), time.perf_counter(), 0.0
         for learner in self._active():
             learner.network.train()
-        for chosen, volumes in ahead(every[self.step :], self._load_batch):
+        for chosen, (volumes, labels) in ahead(every[self.step :], self._load_batch):
             waiting += time.perf_counter() - waited
             if not self._active():
                 break
-            self._train_batch(chosen, volumes, len(every))
+            self._train_batch(chosen, volumes, labels, len(every))
             self.step += 1
             if self._due() and self.step < len(every):
                 self._save()
@@ -165,8 +163,8 @@ class _Fit:
             learner.history.training += time.perf_counter() - started
             learner.history.waiting += waiting
 
-    def _load_batch(self, chosen: np.ndarray) -> torch.Tensor:
-        return as_batch(self.train.inputs, self.train.rows[chosen[self._mine(chosen)]])
+    def _load_batch(self, chosen: np.ndarray) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+        return self.train.load(chosen, self._mine(chosen), self.epoch)
 
     @property
     def _at_once(self) -> int:
@@ -179,12 +177,14 @@ class _Fit:
     def _mine(self, chosen: np.ndarray) -> np.ndarray:
         return np.concatenate([self.processes.share(part) for part in self._parts(chosen)])
 
-    def _train_batch(self, chosen: np.ndarray, volumes: torch.Tensor, steps: int) -> None:
+    def _train_batch(
+        self, chosen: np.ndarray, volumes: torch.Tensor, labels: Mapping[str, np.ndarray], steps: int
+    ) -> None:
         volumes = self._augmented(volumes.to(self.device), chosen)
         active = self._active()
         while True:
             try:
-                losses = self._gradients(active, chosen, volumes)
+                losses = self._gradients(active, labels, volumes)
                 break
             except RuntimeError as error:
                 if not is_no_memory(error):
@@ -197,18 +197,19 @@ class _Fit:
             else:
                 learner.diverge(loss, self.epoch, self.step + 1, self.train.called(chosen))
 
-    def _gradients(self, active: list[Learner], chosen: np.ndarray, volumes: torch.Tensor) -> list[torch.Tensor]:
-        known = {name: max(1, int((~np.isnan(values[chosen])).sum())) for name, values in self.train.labels.items()}
+    def _gradients(
+        self, active: list[Learner], known_labels: Mapping[str, np.ndarray], volumes: torch.Tensor
+    ) -> list[torch.Tensor]:
+        known = {name: max(1, int((~np.isnan(values)).sum())) for name, values in known_labels.items()}
         totals = [torch.zeros((), device=self.device) for _ in active]
         for learner in active:
             learner.optimiser.zero_grad(set_to_none=True)
-        parts, done = self._parts(chosen), 0
+        parts, done = self._parts(next(iter(known_labels.values()))), 0
         for part in parts:
             held = [norm for learner in active for norm in hold_batch_norm(learner.network)] if len(part) == 1 else []
-            mine = chosen[self.processes.share(part)]
+            mine = self.processes.share(part)
             labels = {
-                name: torch.from_numpy(values[mine]).float().to(self.device)
-                for name, values in self.train.labels.items()
+                name: torch.from_numpy(values[mine]).float().to(self.device) for name, values in known_labels.items()
             }
             some = volumes[done : done + len(mine)]
             done += len(mine)
@@ -252,17 +253,18 @@ class _Fit:
         for learner in self.learners:
             learner.history.notes.append(note)
 
-    def _finish_epoch(self, learner: Learner) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        if learner.average is not None:
-            learner.average.swap(learner.network)
+    def _finish_epoch(self, learner: Learner, on_epoch: OnEpoch | None) -> None:
+        average = learner.average
+        if average is not None:
+            average.swap(learner.network)
         with learner.own_random():
             settle_batch_norm(learner.network, self.train, self._at_once, self.processes)
-        found = self._validation_outputs(learner.network)
-        losses = self.losses[self.learners.index(learner)]
+        found, losses = self._validation_outputs(learner.network), self.losses[self.learners.index(learner)]
         row = learner.finish_epoch(float(np.mean(losses)) if losses else float("nan"), found, self.validation)
-        if learner.average is not None:
-            learner.average.swap(learner.network)
-        return row, found
+        if on_epoch is not None:
+            on_epoch(row, found)
+        if average is not None:
+            average.swap(learner.network)
 
     def _validation_outputs(self, network: Network) -> dict[str, np.ndarray]:
         mine = self.processes.share(self.validation.rows)
@@ -275,9 +277,9 @@ class _Fit:
         network = self.learners[0].network
         shapes = [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
         return {
-            "network": shapes, "targets": list(network.targets.values()), "seed": self.seed, **vars(self.recipe),
+            "network": shapes, "targets": list(network.targets.values()), "seed": self.seed, "precision": current().kind,
             "training images": self.train.digest, "validation images": self.validation.digest,
-            "precision": current().kind, "processes": self.processes.size,
+            "processes": self.processes.size, **vars(self.recipe),
         }  # fmt: skip
 
     def _save(self) -> None:

@@ -14,10 +14,11 @@ from neurotransfer.cohort import Split
 from neurotransfer.errors import is_no_memory
 from neurotransfer.models.network import Identity, Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed
+from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import Target
 from neurotransfer.training import Examples, Recipe, fit_together, predictions
 from neurotransfer.training.together import most_together, same_batches
-from neurotransfer.transfer.exact import fold, solve_path, standardiser
+from neurotransfer.transfer.exact import fold, solve_path
 from neurotransfer.transfer.source import Source
 
 Setting = Mapping[str, Any]

@@ -8,7 +8,6 @@ import numpy as np
 
 from neurotransfer.targets import Target
 
-LEAST_SCALE = 0.1
 # a penalty below this share of the largest curvature of the data would drown in rounding
 LEAST_SHARE = 1e-12
 MOST_STEPS, MOST_HALVINGS = 100, 40
@@ -16,25 +15,6 @@ MOST_STEPS, MOST_HALVINGS = 100, 40
 NEARLY_THERE = 1e-9
 # how many float64 numbers the curvatures of problems that are solved together may fill (240 MB)
 MOST_NUMBERS = 30_000_000
-
-
-def standardiser(features: np.ndarray, *, alike: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale, each (n_features,), of training features (n, n_features): their standard deviation, or 1.
-
-    Where features are `alike` (voxels, outputs of one network layer; not columns of mixed units), the scale of a feature
-    that varies is at least a tenth of the median one: a voxel at the ceiling in every training image, or a unit that is
-    nearly silent there, would else be blown up to thousands of standard deviations in a new image.
-
-    Example:
-        >>> standardiser(np.array([[0.0, 1.0], [2.0, 1.0]]))
-        (array([1., 1.]), array([1., 1.]))
-    """
-    mean, scale = features.mean(0, dtype=float), features.std(0, dtype=float)
-    # a spread that is only rounding of a constant would be blown up to noise
-    varies = scale > 1e-6 * np.maximum(1.0, np.abs(mean))
-    if alike and varies.any():
-        return mean, np.maximum(scale, LEAST_SCALE * np.median(scale[varies]))
-    return mean, np.where(varies, scale, 1.0)
 
 
 def fold(weights: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,62 @@
+"""Real people who judge features while a network learns from simulated heads; nothing is learnt from them."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+
+from neurotransfer.cohort import is_selection, read_cohort, store_volumes
+from neurotransfer.errors import InputError
+from neurotransfer.models.network import Network, with_joined_blocks
+from neurotransfer.pretrain.study import RealPart, SimulatedStudy
+from neurotransfer.seeding import stream
+from neurotransfer.statistics.standardise import standardiser
+from neurotransfer.targets import infer_target
+from neurotransfer.training import features
+
+PENALTIES = np.logspace(-2, 4, 25)
+
+
+def finished(study: SimulatedStudy, network: Network) -> Network:
+    """The network as the finished model has it: its last blocks among its features, ready to predict."""
+    if not study.network.joined:
+        return network.eval()
+    return with_joined_blocks(network, study.network.arguments, study.network.joined).eval()
+
+
+class RealPeople:
+    """Real people who judge features: ridge regression on some of them, tried on the others.
+
+    Raises:
+        InputError: when their cohort is unusable, the target is no number, or they are fewer than a size.
+    """
+
+    def __init__(self, part: RealPart, data: Path, study: SimulatedStudy, cache: Path) -> None:
+        options = part.model_dump(exclude={"path", "target", "share", "sizes", "draws"})
+        cohort = read_cohort(data / part.path, **options, targets=[part.target])
+        values = cohort.labels(infer_target(part.target, cohort.table, kind="continuous"))
+        rows = np.flatnonzero(is_selection(cohort.participants, part.share, study.seed) & ~np.isnan(values))
+        if len(rows) < max(part.sizes) + 2:
+            raise InputError(
+                f"{len(rows)} people of {cohort.name!r} judge the features, too few for sizes up to {max(part.sizes)}; use a "
+                "larger share or smaller sizes"
+            )
+        self.part, self.study, self.values = part, study, values[rows]
+        self.volumes = np.asarray(store_volumes(cache / "real", cohort, study.volume_grid)[rows], np.float32)
+
+    def errors(self, network: Network) -> dict[str, float]:
+        """The mean absolute error on the features of a network under training, by the number of people learnt from."""
+        found = features(finished(self.study, network).encoder, self.volumes)
+        return {f"real_mae_{n}": self._error(found, n) for n in self.part.sizes}
+
+    def _error(self, found: np.ndarray, n: int) -> float:
+        errors = []
+        for draw in range(self.part.draws):
+            order = stream(self.study.seed, "real people", n, draw).permutation(len(found))
+            learn, judge = order[:n], order[n:]
+            mean, scale = standardiser(found[learn], alike=True)
+            ridge = RidgeCV(PENALTIES * max(1.0, found.shape[1] / 100)).fit(
+                (found[learn] - mean) / scale, self.values[learn]
+            )
+            errors.append(np.abs(ridge.predict((found[judge] - mean) / scale) - self.values[judge]).mean())
+        return float(np.mean(errors))

@@ -57,6 +57,7 @@ class SimulatedVolumes:
     """Heads as an array (n, x, y, z) that makes the rows it is asked for.
 
     Example:
+        >>> from neurotransfer.cohort import Grid
         >>> volumes = SimulatedVolumes(Heads(Grid((32, 40, 32), 5.0)), 0, 100)
         >>> volumes.shape, volumes[np.array([3, 4])].shape
         ((100, 32, 40, 32), (2, 32, 40, 32))

@@ -126,7 +126,7 @@ def _pretrain_simulated(study: Path, out: Path, data: Path | None, engine: Any) 
     given = read_simulated_study(study)
     if given.real is not None and data is None:
         print("note: without --data no real people judge the features", file=sys.stderr)
-    with bar("epochs", given.training.epochs) as advance:
+    with bar("epochs", given.training.epochs * given.network.members) as advance:
         model = pretrain_simulated(given, out, data=data, engine=engine, on_epoch=advance)
     shown = {key: value for key, value in model.card.provenance["validation"].items() if "loss" in key or "real" in key}
     print(", ".join(f"{key} {value:.3g}" for key, value in shown.items()))

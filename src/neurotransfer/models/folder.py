@@ -119,8 +119,10 @@ def new_folder(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def save_model(folder: Path, model: Model) -> Path:
+def save_model(folder: Path, model: Model, *, half: bool = False) -> Path:
     """Write weights, then the card, whose existence means that the model is complete; returns the folder.
+
+    `half` keeps weights in 16 bits, rounded to three digits, in half the space; they are read as float32 again.
 
     Raises:
         ModelError: when a model lies there already.
@@ -128,6 +130,8 @@ def save_model(folder: Path, model: Model) -> Path:
     """
     require_new(folder)
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.network.state_dict().items()}
+    if half:
+        state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / WEIGHTS, lambda path: _save(state, path))

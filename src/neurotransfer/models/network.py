@@ -1,6 +1,6 @@
 """A network: one encoder, and one linear head for every target."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from neurotransfer.errors import ModelError, unknown
 from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
+from neurotransfer.models.panel import SFCNPanel
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.targets import Target
 
 ENCODERS: dict[str, Any] = {
     "sfcn": SFCN,
+    "sfcn-panel": SFCNPanel,
     "tissue": TissueVolumes,
     "voxels": SmoothedVoxels,
     "columns": Columns,
@@ -72,24 +74,39 @@ class Network(nn.Module):
         return head
 
 
-def with_joined_blocks(network: Network, arguments: dict[str, Any], joined: int) -> Network:
-    """The same SFCN with `joined` blocks among its features; its heads look at those of the top alone, as they did.
+def panel_of(networks: Sequence[Network], arguments: dict[str, Any], *, joined: int, mirrored: bool) -> Network:
+    """A panel of SFCN that were trained alone, with `joined` blocks of each among the features.
+
+    Its heads give the mean of what the networks' heads give, from the features of their top alone, as they learnt it.
+
+    Args:
+        networks: SFCN with the same targets and `arguments`.
+        arguments: of `SFCN`, without `joined`.
+        joined: how many of the last blocks give features beside the top.
+        mirrored: see `SFCNPanel`.
 
     Example:
         >>> small = Network(SFCN(width=0.125), [Target("age", "continuous")]).eval()
-        >>> more, volumes = with_joined_blocks(small, {"width": 0.125}, 2).eval(), torch.rand(1, 1, 32, 32, 32)
-        >>> more.encoder.n_features, bool((more(volumes)["age"] - small(volumes)["age"]).abs() < 1e-5)
-        (72, True)
+        >>> panel = panel_of([small, small], {"width": 0.125}, joined=2, mirrored=False).eval()
+        >>> volumes = torch.rand(1, 1, 32, 32, 32)
+        >>> panel.encoder.n_features, bool((panel(volumes)["age"] - small(volumes)["age"]).abs() < 1e-5)
+        (144, True)
     """
-    wider = Network(build_encoder("sfcn", dict(arguments) | {"joined": joined}), network.targets.values())
-    wider.encoder.load_state_dict(network.encoder.state_dict())
-    before = count_features(network.encoder)
+    encoder = SFCNPanel(len(networks), mirrored, **arguments, joined=joined)
+    found = Network(encoder, networks[0].targets.values())
+    size = encoder.n_features // len(networks)
     with torch.no_grad():
-        for name in network.targets:
-            wider.head(name).weight.zero_()
-            wider.head(name).weight[:, -before:] = network.head(name).weight
-            wider.head(name).bias.copy_(network.head(name).bias)
-    return wider
+        for place, (member, network) in enumerate(zip(encoder.members, networks, strict=True)):
+            member.load_state_dict(network.encoder.state_dict())
+            for name in found.targets:
+                learnt, head = network.head(name), found.head(name)
+                if not place:
+                    head.weight.zero_()
+                    head.bias.zero_()
+                end = (place + 1) * size
+                head.weight[:, end - learnt.in_features : end] = learnt.weight / len(networks)
+                head.bias.add_(learnt.bias / len(networks))
+    return found
 
 
 def _key(name: str) -> str:

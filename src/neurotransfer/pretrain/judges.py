@@ -1,5 +1,6 @@
 """Real people who judge features while a network learns from simulated heads; nothing is learnt from them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from sklearn.linear_model import RidgeCV
 
 from neurotransfer.cohort import is_selection, read_cohort, store_volumes
 from neurotransfer.errors import InputError
-from neurotransfer.models.network import Network, with_joined_blocks
+from neurotransfer.models.network import Network, panel_of
 from neurotransfer.pretrain.study import RealPart, SimulatedStudy
 from neurotransfer.seeding import stream
 from neurotransfer.statistics.standardise import standardiser
@@ -17,11 +18,10 @@ from neurotransfer.training import features
 PENALTIES = np.logspace(-2, 4, 25)
 
 
-def finished(study: SimulatedStudy, network: Network) -> Network:
-    """The network as the finished model has it: its last blocks among its features, ready to predict."""
-    if not study.network.joined:
-        return network.eval()
-    return with_joined_blocks(network, study.network.arguments, study.network.joined).eval()
+def finished(study: SimulatedStudy, networks: Sequence[Network]) -> Network:
+    """Networks that were trained alone as the finished model has them, ready to predict."""
+    part = study.network
+    return panel_of(networks, part.arguments, joined=part.joined, mirrored=part.mirrored).eval()
 
 
 class RealPeople:
@@ -44,9 +44,9 @@ class RealPeople:
         self.part, self.study, self.values = part, study, values[rows]
         self.volumes = np.asarray(store_volumes(cache / "real", cohort, study.volume_grid)[rows], np.float32)
 
-    def errors(self, network: Network) -> dict[str, float]:
-        """The mean absolute error on the features of a network under training, by the number of people learnt from."""
-        found = features(finished(self.study, network).encoder, self.volumes)
+    def errors(self, networks: Sequence[Network]) -> dict[str, float]:
+        """The mean absolute error on the features of networks side by side, by the number of people learnt from."""
+        found = features(finished(self.study, networks).encoder, self.volumes)
         return {f"real_mae_{n}": self._error(found, n) for n in self.part.sizes}
 
     def _error(self, found: np.ndarray, n: int) -> float:

@@ -22,9 +22,9 @@ from neurotransfer.simulate.measures import measure
 from neurotransfer.simulate.synthesis import Heads, Made
 from neurotransfer.simulate.traits import CLASSES
 from neurotransfer.targets import KNOWN, Target
-from neurotransfer.training import Checkpoint, Engine, Examples, current, fit, using
+from neurotransfer.training import Checkpoint, Engine, Examples, History, current, fit, using
 
-TRAINING_TABLE, CHECKPOINT = "training.tsv", "checkpoint.pt"
+TRAINING_TABLE = "training.tsv"
 
 
 @dataclass(frozen=True)
@@ -105,16 +105,20 @@ def pretrain_simulated(
     with _engine(engine), new_folder(folder), TemporaryDirectory() as cache:
         real = None if study.real is None or data is None else RealPeople(study.real, Path(data), study, Path(cache))
         try:
-            network, table, best = _train(study, folder, real, on_epoch)
+            trained = _train_members(study, folder, real, on_epoch)
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 f"interrupted; what was learnt is kept in {str(folder)!r}: the same command goes on from there"
             ) from None
-        network = finished(study, network.cpu())
-        model = Model(network, _card(study, network, table[best - 1]))
-        write_table(folder / TRAINING_TABLE, pd.DataFrame(table))
-        save_model(folder, model)
-        Checkpoint(folder / CHECKPOINT).remove()
+        networks = [member.network.cpu() for member in trained]
+        network = finished(study, networks)
+        found = {"validation_loss": float(np.mean([member.history.best_loss for member in trained]))}
+        model = Model(network, _card(study, network, trained, found | (real.errors(networks) if real else {})))
+        rows = [{"member": place} | row for place, member in enumerate(trained, 1) for row in member.history.table]
+        write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
+        save_model(folder, model, half=True)
+        for place in range(study.network.members):
+            _checkpoint(folder, place).remove()
     return model
 
 
@@ -122,35 +126,62 @@ def _engine(engine: Engine | None) -> AbstractContextManager:
     return nullcontext() if engine is None else using(engine)
 
 
-def _train(
+@dataclass(frozen=True)
+class _Trained:
+    network: Network
+    history: History
+
+
+def _checkpoint(folder: Path, member: int) -> Checkpoint:
+    return Checkpoint(folder / f"checkpoint-{member + 1}.pt")
+
+
+def _train_members(
     study: SimulatedStudy, folder: Path, real: RealPeople | None, on_epoch: Callable[[dict[str, Any]], object] | None
-) -> tuple[Network, list[dict[str, Any]], int]:
+) -> list[_Trained]:
     part, groups = study.heads, tuple(study.targets)
     heads = Heads(study.volume_grid, part.values, seed=study.seed, device=current().device)
     judges = heads.make(range(part.validation))
-    labels = measure(judges, groups)
-    with seeded(integer_seed(study.seed, "pretrain", "weights")):
-        network = Network(build_encoder(study.network.architecture, study.network.arguments), targets_of(study, judges))
+    check = Examples(judges.volumes[:, 0].cpu().numpy(), np.arange(part.validation), measure(judges, groups))
+    targets = targets_of(study, judges)
+    return [
+        _train(study, member, heads, targets, check, _checkpoint(folder, member), real, on_epoch)
+        for member in range(study.network.members)
+    ]
+
+
+def _train(
+    study: SimulatedStudy,
+    member: int,
+    heads: Heads,
+    targets: list[Target],
+    check: Examples,
+    checkpoint: Checkpoint,
+    real: RealPeople | None,
+    on_epoch: Callable[[dict[str, Any]], object] | None,
+) -> _Trained:
+    n, network_part = study.heads.an_epoch, study.network
+    with seeded(integer_seed(study.seed, "pretrain", "weights", member)):
+        network = Network(build_encoder(network_part.architecture, network_part.arguments), targets)
+    # no head is seen by two members, nor by one of them and in validation
+    first = study.heads.validation + member * study.training.epochs * n
     learn = SimulatedExamples(
-        SimulatedVolumes(heads, part.validation, part.an_epoch), np.arange(part.an_epoch), {}, heads=heads, groups=groups,
-        first=part.validation,
-    )  # fmt: skip
-    check = Examples(judges.volumes[:, 0].cpu().numpy(), np.arange(part.validation), labels)
+        SimulatedVolumes(heads, first, n), np.arange(n), {}, heads=heads, groups=tuple(study.targets), first=first
+    )
 
     def record(row: dict[str, Any], _: dict[str, np.ndarray]) -> None:
-        row["heads_seen"] = row["epoch"] * part.an_epoch
+        row["heads_seen"] = row["epoch"] * n
         if real is not None:
-            row |= real.errors(network)
+            row |= real.errors([network])
         if on_epoch is not None:
             on_epoch(row)
 
-    checkpoint = Checkpoint(folder / CHECKPOINT)
     try:
-        history = fit(network, learn, check, study.training.recipe, seed=integer_seed(study.seed, "pretrain", "fit"),
+        history = fit(network, learn, check, study.training.recipe, seed=integer_seed(study.seed, "pretrain", "fit", member),
                       on_epoch=record, checkpoint=checkpoint)  # fmt: skip
     except DivergedError as error:
         raise DivergedError(f"cannot pretrain: {error}") from None
-    return network, history.table, history.best_epoch
+    return _Trained(network, history)
 
 
 def targets_of(study: SimulatedStudy, made: Made) -> list[Target]:
@@ -168,23 +199,21 @@ def targets_of(study: SimulatedStudy, made: Made) -> list[Target]:
     return found
 
 
-def _card(study: SimulatedStudy, network: Network, row: Mapping[str, Any]) -> Card:
+def _card(study: SimulatedStudy, network: Network, trained: list[_Trained], validation: Mapping[str, float]) -> Card:
     facts = {
         "seed": study.seed,
         "study": study.model_dump(mode="json"),
         "people": "none: simulated heads alone",
-        "best_epoch": row["epoch"],
-        "n_train_images": row["heads_seen"],
-        "validation": {
-            key: value for key, value in row.items() if not key.startswith("validation_loss_") and key != "epoch"
-        },
+        "best_epochs": [member.history.best_epoch for member in trained],
+        "n_train_images": sum(member.history.table[-1]["heads_seen"] for member in trained),
+        "validation": dict(validation),
         "engine": str(current()),
-        "notes": [],
+        "notes": [note for member in trained for note in member.history.notes],
     }
     return Card(
         name=study.name,
-        architecture=study.network.architecture,
-        arguments=study.network.arguments | {"joined": study.network.joined},
+        architecture="sfcn-panel",
+        arguments=study.network.of_panel,
         targets=tuple(network.targets.values()),
         grid=study.volume_grid,
         provenance=provenance(**facts),

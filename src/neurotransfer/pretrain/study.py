@@ -39,10 +39,21 @@ class HeadsPart(Part):
 
 
 class EncoderPart(NetworkPart):
-    """The network; `joined` of its last blocks are among the features of the finished model."""
+    """The network: `members` SFCN, each trained alone on heads of its own, that stand side by side in the finished model.
+
+    `joined` of the last blocks of each are among its features; `mirrored` features are the mean of a head's and of its
+    mirror image's. See `SFCNPanel`.
+    """
 
     architecture: Literal["sfcn"] = "sfcn"
+    members: int = Field(1, ge=1, le=16)
     joined: int = Field(0, ge=0, le=5)
+    mirrored: bool = False
+
+    @property
+    def of_panel(self) -> dict[str, Any]:
+        """What the encoder of the finished model is built with."""
+        return {"members": self.members, "mirrored": self.mirrored, "joined": self.joined} | self.arguments
 
 
 class RealPart(CohortPart):

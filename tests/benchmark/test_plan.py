@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from neurotransfer.benchmark import parse_study
-from neurotransfer.benchmark.plan import Cell, headline, make_plan, split_of, targets_of
-from neurotransfer.cohort import Cohort, check_split
+from neurotransfer.benchmark.plan import Cell, headline, make_plan, split_of, targets_of, task_labels
+from neurotransfer.cohort import Cohort, check_split, is_selection
 from neurotransfer.errors import StudyError
 from neurotransfer.models.folder import Card
 
@@ -174,3 +174,41 @@ def test_a_model_from_otherwise_aligned_scans_is_told():
     assert make_plan(study(), people(), {"same": card("world")}).notes == ()
     (note,) = make_plan(study(), people(), {"multi": card("centre")}).notes
     assert note.startswith("model multi was made from scans of clinic with alignment centre")
+
+
+def test_a_task_may_take_some_rows_alone():
+    asked = study(tasks={"age": {"target": "age"}, "patients": {"target": "age", "where": {"ill": "yes"}}})
+    cohort, plan = people(n=90, patients=60), make_plan(asked, people(n=90, patients=60), {})
+    ill = cohort.table["ill"].to_numpy() == "yes"
+    labels = task_labels(asked, cohort, "patients", plan.targets["patients"])
+    np.testing.assert_array_equal(~np.isnan(labels), ill)
+    np.testing.assert_array_equal(labels[ill], task_labels(asked, cohort, "age", plan.targets["age"])[ill])
+    for replicate in range(3):
+        split = split_of(asked, cohort, "patients", plan.targets["patients"], 20, replicate)
+        assert all(ill[part].all() for part in (split.train, split.validation, split.test))
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"il": "yes"}, "unknown column of where 'il'"),
+        ({"ill": "Yes"}, "unknown value of where, column 'ill', 'Yes'"),
+    ],
+)
+def test_rows_that_are_not_there_are_told(where, said):
+    with pytest.raises(StudyError) as error:
+        make_plan(study(tasks={"age": {"target": "age", "where": where}}), people(), {})
+    assert said in str(error.value)
+
+
+def test_people_on_whom_a_model_was_chosen_are_never_tested_and_the_plan_says_so():
+    asked = study(protocol={"sizes": [10], "replicates": 5, "test": "rest", "selection": 0.4})
+    cohort, plan = people(), make_plan(asked, people(), {})
+    chosen = is_selection(cohort.participants, 0.4, asked.seed)
+    assert 0 < chosen.sum() < len(chosen)
+    for task, target in plan.targets.items():
+        for replicate in range(5):
+            assert not chosen[split_of(asked, cohort, task, target, 10, replicate).test].any()
+    n = len(set(cohort.participants[chosen]))
+    assert any(note.startswith(f"{n} of 60 participants are those on whom a model was chosen") for note in plan.notes)
+    assert not any("was chosen" in note for note in make_plan(study(), people(), {}).notes)

@@ -147,3 +147,66 @@ def test_benchmark_and_report(tiny_cohort, tmp_path):
     page = tmp_path / "page.html"
     ok("report", tmp_path / "runs" / "small", "--out", page, "--published", "age=november_age")
     assert "<svg" in page.read_text()
+
+
+SIMULATED = """
+name = "small-sim"
+licence = "BSD-3-Clause"
+grid = { shape = [32, 38, 32], voxel_size_mm = 5.0526315789473681 }
+network = { width = 0.0625, members = 2, joined = 1, mirrored = true }
+heads = { an_epoch = 16, validation = 8 }
+targets = { tissue = 0.8, age = 0.2 }
+training = { epochs = 1, batch_size = 8 }
+real = { path = "cohort.tsv", target = "age", share = 0.7, sizes = [8], draws = 2 }
+"""
+
+
+def test_pretrain_on_simulated_heads_then_embed(tiny_cohort, tmp_path):
+    study = tmp_path / "small.toml"
+    study.write_text(SIMULATED)
+    done = ok("pretrain", study, "--out", tmp_path / "model", "--data", tiny_cohort.parent, "--threads", 1)
+    assert "real_mae_8" in done.stdout
+    assert len(pd.read_csv(tmp_path / "model" / "training.tsv", sep="\t")) == 2
+    done = ok("pretrain", study, "--out", tmp_path / "blind")
+    assert "note: without --data no real people judge the features" in done.stderr
+    assert "real_mae" not in done.stdout
+    ok("embed", tmp_path / "model", tiny_cohort, "--out", tmp_path / "e.parquet")
+    columns = pd.read_parquet(tmp_path / "e.parquet").filter(like="feature_").columns
+    assert len(columns) == load_model(tmp_path / "model").network.encoder.n_features
+
+
+def test_the_shipped_model_answers_by_its_name(tiny_cohort, tmp_path):
+    ok("embed", "sim-base", tiny_cohort, "--out", tmp_path / "e.parquet", cwd=tmp_path)
+    table = pd.read_parquet(tmp_path / "e.parquet")
+    assert table["participant_id"].nunique() == 40
+    assert table.filter(like="feature_").notna().all(axis=None)
+    ok("predict", "sim-base", tiny_cohort, "--out", tmp_path / "p.tsv", cwd=tmp_path)
+    found = pd.read_csv(tmp_path / "p.tsv", sep="\t")
+    assert found["age"].between(-50, 150).all()
+    assert {"hippocampus_grey_ml", "hippocampus_contrast"} <= set(found)
+    words = ["--target", "age", "--strategy", "frozen", "--out", tmp_path / "age"]
+    ok("transfer", "sim-base", tiny_cohort, *words, cwd=tmp_path)
+    assert load_model(tmp_path / "age").card.architecture == "sfcn-panel"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["cohort.tsv", "--out", "m"], "--targets"),
+        (
+            ["cohort.tsv", "--targets", "age", "--data", ".", "--out", "m"],
+            "--data belongs to a study of simulated heads",
+        ),
+        (["nowhere.toml", "--out", "m"], "there is no study file 'nowhere.toml'"),
+        (["small.toml", "--out", "m", "--data", "nowhere"], "nowhere"),
+        (["small.toml", "--targets", "age", "--out", "m"], "--targets"),
+    ],
+)
+def test_pretraining_that_cannot_be_is_refused_in_one_message(words, said, tiny_cohort, tmp_path):
+    (tmp_path / "small.toml").write_text(SIMULATED)
+    words = [str(tiny_cohort) if word == "cohort.tsv" else word for word in words]
+    done = run("pretrain", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()

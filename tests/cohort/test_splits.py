@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from neurotransfer.cohort import Split, bootstrap_split, check_split, holdout_split
+from neurotransfer.cohort import Split, bootstrap_split, check_split, holdout_split, is_selection
 from neurotransfer.cohort.splits import TEST_SETS, fifth, proportional
 from neurotransfer.errors import InputError, LeakageError
 
@@ -295,3 +295,51 @@ def test_stratifying_is_no_advice_to_whoever_stratifies():
         with pytest.raises(InputError, match="leaves too few people") as found:
             bootstrap_split(np.repeat(np.arange(5), 4), 20, generator, classes=classes, stratify=stratify)
         assert ("stratify = true" in str(found.value)) is not stratify
+
+
+def test_untested_people_may_be_trained_on_and_are_never_tested():
+    participants = np.repeat([f"p{index:02d}" for index in range(60)], 2)
+    untested = np.isin(participants, participants[:40])
+    trained = set()
+    for seed in range(10):
+        split = bootstrap_split(participants, 20, np.random.default_rng(seed), test="rest", untested=untested)
+        assert not untested[split.test].any()
+        trained |= set(split.train[untested[split.train]].tolist())
+        # the others who remain are all tested
+        used = np.isin(participants, participants[np.concatenate([split.train, split.validation])])
+        assert set(split.test) == set(np.flatnonzero(~used & ~untested))
+    assert trained
+
+
+def test_nobody_left_to_test_is_told():
+    participants = np.array([f"p{index:02d}" for index in range(30)])
+    with pytest.raises(InputError):
+        bootstrap_split(participants, 10, np.random.default_rng(0), test="rest", untested=np.full(30, True))
+
+
+def test_untested_leaves_training_and_validation_as_they_are():
+    participants = np.array([f"p{index:02d}" for index in range(80)])
+    untested = is_selection(participants, 0.4, 1)
+    one = bootstrap_split(participants, 20, np.random.default_rng(3), test="rest")
+    other = bootstrap_split(participants, 20, np.random.default_rng(3), test="rest", untested=untested)
+    np.testing.assert_array_equal(one.train, other.train)
+    np.testing.assert_array_equal(one.validation, other.validation)
+    assert set(other.test) == set(one.test) - set(np.flatnonzero(untested))
+
+
+@given(share=st.floats(0, 1), seed=st.integers(0, 5), n=st.integers(1, 40))
+def test_who_selects_depends_on_name_and_seed_alone(share, seed, n):
+    people = np.array([f"p{index}" for index in range(n)])
+    chosen = is_selection(people, share, seed)
+    np.testing.assert_array_equal(is_selection(people[::-1], share, seed), chosen[::-1])
+    np.testing.assert_array_equal(is_selection(np.repeat(people, 3), share, seed), np.repeat(chosen, 3))
+    np.testing.assert_array_equal(is_selection(people[: n // 2], share, seed), chosen[: n // 2])
+    # a larger share only adds people
+    assert (is_selection(people, min(1, share + 0.2), seed) >= chosen).all()
+
+
+def test_another_seed_selects_others():
+    people = np.array([f"p{index}" for index in range(200)])
+    first, second = (is_selection(people, 0.4, seed) for seed in (1, 2))
+    assert (first != second).any()
+    assert 0.3 < first.mean() < 0.5

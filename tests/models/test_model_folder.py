@@ -3,6 +3,7 @@
 import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,12 @@ from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.errors import InterruptedRunError, ModelError, NeurotransferError, StorageError
 from neurotransfer.models import ENCODERS, Card, Model, Network, build_encoder, load_model, save_model
 from neurotransfer.models import folder as module
-from neurotransfer.models.folder import CARD, WEIGHTS, check_volumes, new_folder, people_of
+from neurotransfer.models.folder import CARD, SHIPPED, WEIGHTS, check_volumes, find_model, new_folder, people_of
 from neurotransfer.targets import Target
 
 ARGUMENTS = {
     "sfcn": {"width": 0.0625, "pooling": "maximum", "dropout": 0.25},
+    "sfcn-panel": {"members": 2, "mirrored": True, "width": 0.0625, "joined": 1},
     "tissue": {"voxel_litres": 0.001},
     "voxels": {"shape": [32, 34, 33], "sigma": 1.0, "stride": 4},
     "columns": {"columns": ["left", "right"]},
@@ -437,3 +439,32 @@ def test_the_range_is_that_of_the_card():
 def test_a_model_of_columns_takes_no_volumes():
     with pytest.raises(NeurotransferError, match="columns of a table"):
         check_volumes(made("columns").card, np.zeros((1, *GRID.shape), np.float32))
+
+
+@pytest.mark.parametrize("architecture", ["sfcn", "sfcn-panel"])
+def test_half_of_the_space_costs_three_digits(tmp_path, architecture):
+    model = made(architecture)
+    whole, half = save_model(tmp_path / "whole", model), save_model(tmp_path / "half", model, half=True)
+    assert (half / WEIGHTS).stat().st_size < 0.7 * (whole / WEIGHTS).stat().st_size
+    found = load_model(half).network.state_dict()
+    for name, value in model.network.state_dict().items():
+        assert found[name].dtype == value.dtype
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_a_folder_of_one_s_own_goes_before_a_shipped_model_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inside = find_model("sim-base")
+    assert inside.parent.name == "shipped"
+    (tmp_path / "sim-base").mkdir()
+    # a folder that holds no model hides nothing
+    assert find_model("sim-base") == inside
+    save_model(tmp_path / "sim-base", made())
+    assert find_model("sim-base") == Path("sim-base")
+    assert load_model("sim-base").card.name == "toy"
+
+
+def test_a_name_that_is_neither_is_told_what_comes_along():
+    with pytest.raises(ModelError, match="sim-base"):
+        load_model("sim-bass")
+    assert SHIPPED == ("sim-base",)

@@ -32,7 +32,10 @@ def test_a_knot_counts_most_at_its_own_place():
 def test_axes_are_kept_apart():
     values = torch.zeros(1, 1, 4, 5, 6)
     values[0, 0, 3, 0, 2] = 1
-    places = [CENTRE[axis] - FIELD_MM[axis] / 2 + FIELD_MM[axis] * np.linspace(0, 1, side) for axis, side in enumerate((4, 5, 6))]
+    places = [
+        CENTRE[axis] - FIELD_MM[axis] / 2 + FIELD_MM[axis] * np.linspace(0, 1, side)
+        for axis, side in enumerate((4, 5, 6))
+    ]
     found = everywhere(values, spread((4, 5, 6), places, CENTRE))[0, 0]
     assert np.unravel_index(int(found.argmax()), found.shape) == (3, 0, 2)
 
@@ -42,7 +45,9 @@ def test_everywhere_is_the_sum_over_knots():
     values = torch.rand(2, 3, 4, 5, 4, generator=generator)
     places = [np.linspace(-40, 40, 6) + middle for middle in CENTRE]
     weights = spread((4, 5, 4), places, CENTRE)
-    assert torch.allclose(everywhere(values, weights), torch.einsum("nckml,xk,ym,zl->ncxyz", values, *weights), atol=1e-5)
+    assert torch.allclose(
+        everywhere(values, weights), torch.einsum("nckml,xk,ym,zl->ncxyz", values, *weights), atol=1e-5
+    )
 
 
 def test_a_still_velocity_moves_nothing():
@@ -71,7 +76,9 @@ def test_space_is_not_folded_by_a_strong_velocity():
     )
     moved = exponential(velocity)[0].numpy()
     step = [extent / (side - 1) for extent, side in zip(FIELD_MM, (22, 26, 22), strict=True)]
-    jacobian = np.stack([np.stack(np.gradient(moved[axis], *step)) for axis in range(3)]) + np.eye(3)[:, :, None, None, None]
+    jacobian = (
+        np.stack([np.stack(np.gradient(moved[axis], *step)) for axis in range(3)]) + np.eye(3)[:, :, None, None, None]
+    )
     assert np.linalg.det(jacobian.transpose(2, 3, 4, 0, 1)).min() > 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.artifacts import write_json
-from neurotransfer.benchmark.plan import Cell, split_of
+from neurotransfer.benchmark.plan import Cell, split_of, task_labels
 from neurotransfer.benchmark.workspace import Workspace, prepared
 from neurotransfer.cohort import Split
 from neurotransfer.errors import StorageError, is_no_memory
@@ -61,7 +61,7 @@ def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, list[dict[str, Any]]
 @lru_cache(maxsize=64)
 def labels_of(workspace: Workspace, task: str) -> np.ndarray:
     """The labels of a task, (n_rows,), read once in a process."""
-    return workspace.cohort.labels(workspace.targets[task])
+    return task_labels(workspace.study, workspace.cohort, task, workspace.targets[task])
 
 
 def _fit_all(

@@ -1,6 +1,6 @@
 """What a study will do: its tasks, the cells of its table, and every split, checked before anything long begins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from neurotransfer.errors import InputError, StudyError, listed, unknown
 from neurotransfer.models.folder import Card
 from neurotransfer.seeding import stream
 from neurotransfer.statistics.metrics import HEADLINE, SCORES
-from neurotransfer.targets import Target, infer_target
+from neurotransfer.targets import Target, as_text, infer_target
 from neurotransfer.transfer.strategies import get_strategy, settings
 
 
@@ -59,11 +59,30 @@ def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
                 problems.append(f"task {task!r}: {unknown('score', part.score, allowed)}")
         except InputError as error:
             problems.append(f"task {task!r}: {error}")
+        problems += [f"task {task!r}: {problem}" for problem in _problems_of_rows(part.where, cohort)]
     if study.subgroup is not None and study.subgroup not in cohort.table:
         problems.append(unknown("subgroup column", study.subgroup, cohort.table.columns))
     if problems:
         raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems))
     return targets
+
+
+def _problems_of_rows(where: Mapping[str, str], cohort: Cohort) -> Iterator[str]:
+    for column, value in where.items():
+        if column not in cohort.table:
+            yield unknown("column of where", column, cohort.table.columns)
+            continue
+        found = as_text(cohort.table[column])
+        if value not in set(found):
+            yield unknown(f"value of where, column {column!r},", value, sorted(found.dropna().unique()))
+
+
+def task_labels(study: Study, cohort: Cohort, task: str, target: Target) -> np.ndarray:
+    """The labels of a task, (n_rows,); NaN where they are not known and where a row is not the task's."""
+    labels = cohort.labels(target)
+    for column, value in study.tasks[task].where.items():
+        labels = np.where(as_text(cohort.table[column]) == value, labels, np.nan)
+    return labels
 
 
 def headline(study: Study, task: str, target: Target) -> str:
@@ -78,7 +97,7 @@ def split_of(
 
     `labels` (n_rows,) spares the reading of the cohort's where they are known.
     """
-    labels = cohort.labels(target) if labels is None else labels
+    labels = task_labels(study, cohort, task, target) if labels is None else labels
     classes, selection = None if target.kind == "continuous" else labels, study.protocol.selection
     return bootstrap_split(
         cohort.participants,
@@ -109,7 +128,7 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
     targets = targets_of(study, cohort)
     problems = list(_without_images(study, cohort))
     for task, target in targets.items():
-        labels = cohort.labels(target)
+        labels = task_labels(study, cohort, task, target)
         for n in study.protocol.sizes:
             try:
                 for replicate in range(study.protocol.replicates):

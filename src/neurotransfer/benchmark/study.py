@@ -37,9 +37,10 @@ class ModelPart(Part):
 
 
 class TaskPart(Part):
-    """Something to predict."""
+    """Something to predict; `where` (column = value) takes some rows of the cohort alone, for example one group."""
 
     target: str
+    where: dict[str, str] = Field(default_factory=dict)
     kind: Literal["", "continuous", "binary", "categorical", "ordinal"] = ""
     label: str = ""
     score: str = ""

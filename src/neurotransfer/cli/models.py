@@ -20,6 +20,7 @@ from neurotransfer.cli.options import (
     Space,
     TableOut,
     app,
+    given,
     heard,
     names,
     read,
@@ -32,6 +33,7 @@ from neurotransfer.errors import InputError
 
 @app.command()
 def pretrain(
+    context: typer.Context,
     cohort: Annotated[
         Path,
         typer.Argument(
@@ -85,8 +87,11 @@ def pretrain(
 ) -> None:
     """Train one network on many targets of a cohort, or on simulated heads, and write a model folder."""
     if cohort.suffix == ".toml":
+        _refuse_beside_a_study(context)
         _pretrain_simulated(cohort, out, data, use_engine(device, precision, threads))
         return
+    if not targets:
+        raise InputError("a cohort needs --targets, the columns to learn together, for example --targets age,sex")
     if data is not None:
         raise InputError("--data belongs to a study of simulated heads (.toml); a cohort has its own path")
     from neurotransfer.cohort import Grid
@@ -118,16 +123,26 @@ def pretrain(
         print(f"The model lies in {out}, its metrics by epoch in {out / 'training.tsv'}")
 
 
+def _refuse_beside_a_study(context: typer.Context) -> None:
+    allowed = ("cohort", "out", "data", "device", "precision", "threads")
+    refused = given(context, [name for name in context.params if name not in allowed])
+    if refused:
+        raise InputError(
+            f"{', '.join(refused)}: a study of simulated heads (.toml) says that itself; change the study, or give one of "
+            f"--{', --'.join(allowed[1:])}"
+        )
+
+
 def _pretrain_simulated(study: Path, out: Path, data: Path | None, engine: Any) -> None:
     from neurotransfer.pretrain.simulated import TRAINING_TABLE, pretrain_simulated
     from neurotransfer.pretrain.study import read_simulated_study
     from neurotransfer.progress import bar
 
-    given = read_simulated_study(study)
-    if given.real is not None and data is None:
+    asked = read_simulated_study(study)
+    if asked.real is not None and data is None:
         print("note: without --data no real people judge the features", file=sys.stderr)
-    with bar("epochs", given.training.epochs * given.network.members) as advance:
-        model = pretrain_simulated(given, out, data=data, engine=engine, on_epoch=advance)
+    with bar("epochs", asked.training.epochs * asked.network.members) as advance:
+        model = pretrain_simulated(asked, out, data=data, engine=engine, on_epoch=advance)
     shown = {key: value for key, value in model.card.provenance["validation"].items() if "loss" in key or "real" in key}
     print(", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
     print(f"The model lies in {out}, its losses by epoch in {out / TRAINING_TABLE}")

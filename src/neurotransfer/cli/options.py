@@ -79,6 +79,16 @@ def say(notes: Iterable[str]) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
+def given(context: typer.Context, names: Iterable[str] | None = None) -> list[str]:
+    """The options, as they are written, that were on the command line; of these names when they are given."""
+    names = context.params if names is None else names
+    return [
+        "--" + name.replace("_", "-")
+        for name in names
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+
+
 @contextmanager
 def heard(several: bool) -> Iterator[None]:
     """Of several processes that run one command let only the first speak; errors are told by all."""

@@ -13,7 +13,7 @@ AGE_SHAPE = (0.9, 1.3)
 AGE_POINTS = (3, 6, 10, 15, 20, 30, 45, 60, 75, 97)
 # a trait along the ages of AGE_POINTS, in standard deviations between people of one age; after the brain charts of Bethlehem et
 # al. (2022, Nature 604:525; thickness falls from childhood, white matter grows to 30, fluid rises from 45 on) and, for the
-# contrast of grey and white matter, Salat et al. (2009, NeuroImage 48:21) and Lewis et al. (2018, Cerebral Cortex 28:3)
+# contrast of grey and white matter, Salat et al. (2009, NeuroImage 48:21) and Lewis et al. (2018, NeuroImage 173:341)
 AGE_CURVES: dict[str, tuple[float, ...]] = {
     "thickness": (2.2, 1.8, 1.2, 0.6, 0.3, 0.0, -0.4, -0.9, -1.6, -2.6),
     "white": (-2.2, -1.5, -0.9, -0.4, 0.0, 0.4, 0.4, 0.0, -0.8, -2.0),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
-STUDIES = ("development", "depression")
+STUDIES = tuple(sorted(path.name for path in RESULTS.iterdir() if path.is_dir()))
 HEADING = re.compile(r"^\| (\w+): (\w+), (\w+) \|(.*)\|$")
 
 

@@ -13,6 +13,7 @@ VOLUMES = torch.rand(3, 1, *SHAPE, generator=torch.Generator().manual_seed(0))
 # for every encoder: its arguments, what it takes, and how many features it gives
 CASES = {
     "sfcn": ({"width": 0.0625, "pooling": "maximum", "dropout": 0.1}, VOLUMES, 4),
+    "sfcn-panel": ({"members": 2, "width": 0.0625, "joined": 1}, VOLUMES, 2 * (16 + 4)),
     "tissue": ({"voxel_litres": 0.001}, VOLUMES, 4),
     "voxels": ({"shape": SHAPE, "sigma": 1.0, "stride": 4}, VOLUMES, 8 * 9 * 9),
     "columns": ({"columns": ["a", "b"]}, torch.rand(3, 2, generator=torch.Generator().manual_seed(0)), 2),

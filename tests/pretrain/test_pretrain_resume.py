@@ -148,6 +148,8 @@ def stopped(people, folder, options=OPTIONS, epochs=1, error=StopError):
 
 def test_a_stopped_pretraining_is_no_model_and_says_how_to_go_on(people, tmp_path):
     folder = tmp_path / "model"
+    # a background shell starts its programs with interrupts ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(module.InterruptedRunError, match="the same command goes on"):
         pretrain(people, ["age", "sex"], folder, OPTIONS, on_epoch=lambda row: os.kill(os.getpid(), signal.SIGINT))
     assert (folder / "checkpoint.pt").is_file()

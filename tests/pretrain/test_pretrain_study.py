@@ -44,6 +44,7 @@ def test_a_variety_is_a_preset_with_changes():
         ({"targets": {}}, "targets: must not be empty"),
         ({"targets": {"volume": 1.0}}, "unknown group of pretraining targets 'volume'"),
         ({"targets": {"age": 0.0}}, "the weight of age is above 0, got 0.0"),
+        ({"targets": {"volumes": 1.0, "volumes_by_side": 1.0}}, "name the same regions"),
         ({"heads": {"variety": "t2w"}}, "unknown variety 't2w'"),
         ({"heads": {"changes": {"noises": 1}}}, "unknown change of the variety 'noises'"),
         ({"heads": {"changes": {"cut": 2}}}, "cut is from 0 to 1, got 2"),

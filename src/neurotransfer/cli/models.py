@@ -91,7 +91,9 @@ def pretrain(
         _pretrain_simulated(cohort, out, data, use_engine(device, precision, threads))
         return
     if not targets:
-        raise InputError("a cohort needs --targets, the columns to learn together, for example --targets age,sex")
+        raise InputError(
+            "no target: a cohort needs --targets, the columns to learn together, for example --targets age,sex"
+        )
     if data is not None:
         raise InputError("--data belongs to a study of simulated heads (.toml); a cohort has its own path")
     from neurotransfer.cohort import Grid

@@ -97,6 +97,8 @@ class SimulatedStudy(Part):
         problems += [
             f"the weight of {name} is above 0, got {weight}" for name, weight in self.targets.items() if not weight > 0
         ]
+        if {"volumes", "volumes_by_side"} <= set(self.targets):
+            problems.append("volumes and volumes_by_side name the same regions; give one of them")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -112,8 +112,13 @@ def test_shapes_are_those_that_really_come_in(pooling, shape):
     torch.testing.assert_close(bare.state_dict(), before)
 
 
-ARGUMENTS = {"sfcn": {"width": 0.0625}, "sfcn-panel": {"members": 2, "width": 0.0625}, "tissue": {"voxel_litres": 1e-6}, "voxels": {"shape": (32, 32, 32)},
-             "columns": {"columns": ["a"]}}  # fmt: skip
+ARGUMENTS = {
+    "sfcn": {"width": 0.0625},
+    "sfcn-panel": {"members": 2, "width": 0.0625},
+    "tissue": {"voxel_litres": 1e-6},
+    "voxels": {"shape": (32, 32, 32)},
+    "columns": {"columns": ["a"]},
+}
 
 
 @pytest.mark.parametrize("name", ENCODERS)

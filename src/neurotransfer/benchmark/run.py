@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
+from neurotransfer.artifacts import MANIFEST, is_file, provenance, read_json, storage, write_json
 from neurotransfer.benchmark.cell import cell_path
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
@@ -22,7 +22,6 @@ from neurotransfer.benchmark.workspace import (
     engine_of,
     grid_of,
     model_folder,
-    network_arguments,
     open_workspace,
     require_same_kind,
     write_cohort,
@@ -30,7 +29,7 @@ from neurotransfer.benchmark.workspace import (
 )
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
-from neurotransfer.models.folder import SHIPPED, Card, load_model
+from neurotransfer.models.folder import CARD, SHIPPED, Card, load_model
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import current, using
 from neurotransfer.transfer import get_strategy
@@ -156,7 +155,7 @@ def _with_model_paths(study: Study, base: Path) -> Study:
 
 
 def _model_path(path: str, base: Path) -> str:
-    return path if path in SHIPPED and not (base / path).is_dir() else str(base / path)
+    return path if path in SHIPPED and not is_file(base / path / CARD) else str(base / path)
 
 
 def _targets(study: Study) -> list[str]:
@@ -223,7 +222,7 @@ def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> 
         options = Pretraining(
             grid=grid_of(study),
             architecture=study.network.architecture,
-            arguments=network_arguments(study),
+            arguments=study.network.arguments,
             recipe=part.training.recipe,
             weights=part.weights,
             seed=study.seed,

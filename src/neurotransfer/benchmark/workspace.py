@@ -5,7 +5,6 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +53,7 @@ class Workspace:
             target=self.targets[task],
             columns=self.study.regional_columns,
             architecture=network.architecture,
-            arguments=network_arguments(self.study),
+            arguments=self.study.network.arguments,
             seed=self.study.seed,
         )
 
@@ -90,11 +89,6 @@ def _write_array(path: Path, values: np.ndarray) -> None:
 def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, np.ndarray]:
     """Source and inputs of a strategy for a task, read once in a process."""
     return workspace.source(title, task), workspace.inputs(title, task)
-
-
-def network_arguments(study: Study) -> dict[str, Any]:
-    """The arguments of the study's network."""
-    return study.network.arguments
 
 
 def grid_of(study: Study) -> Grid:

@@ -13,8 +13,8 @@ class SFCNPanel(nn.Module):
     """The features of `members` SFCN of one kind, side by side: (n, members * n_features of one).
 
     `mirrored` gives, when the panel is evaluated, the mean of the features of a head and of its left-right mirror image:
-    whoever looks for what both sides have in common sees it twice. In training the head alone is looked at, and sides can
-    be told apart neither by the features nor by a head on them. Everything else is an argument of `SFCN`.
+    what both sides have in common is seen twice, and what tells them apart is lost. In training the head alone is looked at.
+    Everything else is an argument of `SFCN`.
 
     Raises:
         InputError: for less than one member, and as `SFCN`.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -74,7 +75,9 @@ class Network(nn.Module):
         return head
 
 
-def panel_of(networks: Sequence[Network], arguments: dict[str, Any], *, joined: int, mirrored: bool) -> Network:
+def panel_of(
+    networks: Sequence[Network], arguments: dict[str, Any], *, joined: int, mirrored: bool, normalised: bool = False
+) -> Network:
     """A panel of SFCN that were trained alone, with `joined` blocks of each among the features.
 
     Its heads give the mean of what the networks' heads give, from the features of their top alone, as they learnt it.
@@ -84,6 +87,7 @@ def panel_of(networks: Sequence[Network], arguments: dict[str, Any], *, joined: 
         arguments: of `SFCN`, without `joined`.
         joined: how many of the last blocks give features beside the top.
         mirrored: see `SFCNPanel`.
+        normalised: whether `normalise` is to follow.
 
     Example:
         >>> small = Network(SFCN(width=0.125), [Target("age", "continuous")]).eval()
@@ -92,7 +96,7 @@ def panel_of(networks: Sequence[Network], arguments: dict[str, Any], *, joined: 
         >>> panel.encoder.n_features, bool((panel(volumes)["age"] - small(volumes)["age"]).abs() < 1e-5)
         (144, True)
     """
-    encoder = SFCNPanel(len(networks), mirrored, **arguments, joined=joined)
+    encoder = SFCNPanel(len(networks), mirrored, **arguments, joined=joined, normalised=normalised)
     found = Network(encoder, networks[0].targets.values())
     size = encoder.n_features // len(networks)
     with torch.no_grad():
@@ -107,6 +111,34 @@ def panel_of(networks: Sequence[Network], arguments: dict[str, Any], *, joined: 
                 head.weight[:, end - learnt.in_features : end] = learnt.weight / len(networks)
                 head.bias.add_(learnt.bias / len(networks))
     return found
+
+
+def normalise(network: Network, centre: np.ndarray, mixing: np.ndarray) -> None:
+    """Set how the features of a normalised panel are mixed (see `within_person_normaliser`); its heads give what they gave.
+
+    Args:
+        network: with an `SFCNPanel` that is `normalised` and has not been normalised yet.
+        centre: (n_features,).
+        mixing: (n_features, n_features), with an inverse.
+
+    Example:
+        >>> plain = Network(SFCNPanel(width=0.125, normalised=True), [Target("age", "continuous")]).eval()
+        >>> volumes = torch.rand(1, 1, 32, 32, 32)
+        >>> before = plain(volumes)["age"]
+        >>> normalise(plain, np.ones(8), 2 * np.eye(8))
+        >>> bool((plain(volumes)["age"] - before).abs() < 1e-5)
+        True
+    """
+    encoder = network.encoder
+    assert isinstance(encoder, SFCNPanel)
+    with torch.no_grad():
+        encoder.centre.copy_(torch.from_numpy(centre))
+        encoder.mixing.copy_(torch.from_numpy(mixing))
+        for name in network.targets:
+            head = network.head(name)
+            weight = head.weight.double().cpu().numpy()
+            head.bias.add_(torch.from_numpy(weight @ centre).to(head.bias))
+            head.weight.copy_(torch.from_numpy(np.linalg.solve(mixing.T, weight.T).T))
 
 
 def _key(name: str) -> str:

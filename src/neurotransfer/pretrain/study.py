@@ -13,10 +13,14 @@ from neurotransfer.simulate.variety import NAMES, PRESETS, Variety
 
 
 class HeadsPart(Part):
-    """Simulated heads: how many an epoch (new ones in each), how many judge the epochs, and how much they differ."""
+    """Simulated heads: how many an epoch (new ones in each), how many judge the epochs, how much they differ.
+
+    `twice` of them, further ones, are scanned twice, each by one scanner, where features are to be normalised.
+    """
 
     an_epoch: int = Field(6400, ge=2)
     validation: int = Field(512, ge=2)
+    twice: int = Field(1200, ge=2)
     variety: str = "t1w"
     changes: dict[str, float] = Field(default_factory=dict)
 
@@ -42,18 +46,20 @@ class EncoderPart(NetworkPart):
     """The network: `members` SFCN, each trained alone on heads of its own, that stand side by side in the finished model.
 
     `joined` of the last blocks of each are among its features; `mirrored` features are the mean of a head's and of its
-    mirror image's. See `SFCNPanel`.
+    mirror image's; `normalised` ones are mixed so that what two scans of one head disagree about counts less. See `SFCNPanel`.
     """
 
     architecture: Literal["sfcn"] = "sfcn"
     members: int = Field(1, ge=1, le=16)
     joined: int = Field(0, ge=0, le=5)
     mirrored: bool = False
+    normalised: bool = False
 
     @property
     def of_panel(self) -> dict[str, Any]:
         """What the encoder of the finished model is built with."""
-        return {"members": self.members, "mirrored": self.mirrored, "joined": self.joined} | self.arguments
+        own = {"members": self.members, "mirrored": self.mirrored, "joined": self.joined, "normalised": self.normalised}
+        return own | self.arguments
 
 
 class RealPart(CohortPart):

@@ -17,7 +17,7 @@ RELATIVE = ((knots_mm() - np.reshape(BRAIN_CENTRE_MM, (3, 1, 1, 1))) / 80).astyp
 SMALLEST_BLUR = 0.15
 THICKEST_SLICE = 2.5
 SKULL_SIGNAL, SCALP_SIGNAL = 0.12, 0.9
-FAR_BELOW_MM = -1000.0
+FAR_MM = 1000.0
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Scans:
 
     `signals` (n, 3) of fluid, grey and white matter, `bias` (n, 4, 4, 3) and `slope` (n, 3), `radial` (n,) of the logarithmic
     bias field, `blur` (n, 3) in voxels, `noise` (n,), `ghost` (n, 3): strength, shift as a share of the field of view and axis,
-    `distortion` (n,) in mm at 80 mm, `cut` (n, 2): height in mm and slope, `defaced` (n,), `rim` (n,) and `rim_field` (n, 4, 5, 4)
-    in mm, `rim_signal` (n,), `skull` (n, 3): 0 or 1, thickness of skull and of scalp in mm, `aligned` (n,), `turn` (n, 3) in
+    `distortion` (n,) in mm at 80 mm, `cut` (n, 3): lowest and highest height in view in mm, and slope, `defaced` (n,), `rim` (n,) and `rim_field` (n, 4, 5, 4)
+    in mm, `rim_signal` (n,), `skull` (n, 3): 0 or 1, thickness of skull and of scalp in mm, `aligned` and `registered` (n,), `turn` (n, 3) in
     radians, `offset` (n, 3) in mm, `places` (n, 2) where the noise begins.
     """
 
@@ -46,6 +46,7 @@ class Scans:
     rim_signal: np.ndarray
     skull: np.ndarray
     aligned: np.ndarray
+    registered: np.ndarray
     turn: np.ndarray
     offset: np.ndarray
     places: np.ndarray
@@ -74,8 +75,13 @@ def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0)
     ghosted, phase = draws.uniform() < variety.ghosts, (draws.uniform() * 3).astype(int)
     ghost = np.stack([ghosted * draws.uniform(low=0.02, high=0.15), draws.uniform(low=0.2, high=0.8), phase], 1)
     is_cut = draws.uniform() < variety.cut
-    cut = np.stack([np.where(is_cut, draws.uniform(low=-75, high=-35), FAR_BELOW_MM), 0.15 * draws.normal()], 1)
+    lowest, slope_of_cut = np.where(is_cut, draws.uniform(low=-75, high=-35), -FAR_MM), 0.15 * draws.normal()
     skull = np.stack([draws.uniform() < variety.skulls, draws.uniform(low=3, high=8), draws.uniform(low=4, high=12)], 1)
+    aligned, turn, offset, places = draws.uniform() < variety.aligned, draws.normal(3), draws.normal(3), draws.uniform(2)
+    rim, rim_field, rim_signal = draws.normal(), draws.normal(*RIM_KNOTS), draws.uniform()
+    defaced = draws.uniform() < variety.defaced
+    highest = np.where(draws.uniform() < variety.cropped, draws.uniform(low=45, high=80), FAR_MM)
+    rim_mm = variety.rim_mm * draws.uniform(low=0.3, high=1.3)
     return Scans(
         signals=signals,
         bias=own.reshape(-1, 1, 1, 1) * draws.normal(*BIAS_KNOTS),
@@ -85,16 +91,17 @@ def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0)
         noise=variety.noise * scanner.uniform() * draws.uniform(low=0.7, high=1.0),
         ghost=ghost,
         distortion=variety.distortion * scanner.uniform(low=-1),
-        cut=cut,
-        defaced=draws.uniform() < variety.defaced,
-        rim=variety.rim_mm * draws.normal(),
-        rim_field=variety.rim_mm * draws.normal(*RIM_KNOTS),
-        rim_signal=draws.uniform(),
+        cut=np.stack([lowest, highest, slope_of_cut], 1),
+        defaced=defaced,
+        rim=rim_mm * rim,
+        rim_field=rim_mm.reshape(-1, 1, 1, 1) * rim_field,
+        rim_signal=rim_signal,
         skull=skull,
-        aligned=draws.uniform() < variety.aligned,
-        turn=np.deg2rad(variety.turn_degrees) * draws.normal(3),
-        offset=draws.normal(3) * (variety.turn_degrees > 0),
-        places=draws.uniform(2),
+        aligned=aligned,
+        registered=aligned & (draws.uniform() < variety.registered),
+        turn=np.deg2rad(variety.turn_degrees) * turn,
+        offset=offset * (variety.turn_degrees > 0),
+        places=places,
     )
 
 
@@ -135,15 +142,16 @@ def field_of_view(scans: Scans, points: tuple[Tensor, ...]) -> Tensor:
     """What lies within the field of view and was not defaced, from 0 to 1, (n, 1, y, z)."""
     y, z = points[1].reshape(1, 1, -1, 1), points[2].reshape(1, 1, 1, -1)
     device = z.device
-    height, slope = (tensor(scans.cut[:, place], device).reshape(-1, 1, 1, 1) for place in (0, 1))
-    kept = ((z + slope * y - height) / 4 + 0.5).clamp(0, 1)
+    lowest, highest, slope = (tensor(scans.cut[:, place], device).reshape(-1, 1, 1, 1) for place in range(3))
+    height = z + slope * y
+    kept = ((height - lowest) / 4 + 0.5).clamp(0, 1) * ((highest - height) / 4 + 0.5).clamp(0, 1)
     face = ((z + 0.9 * y - (-62.0 + 0.9 * 62.0)) / 4 + 0.5).clamp(0, 1)
     front = ((y - 20.0) / 4 + 0.5).clamp(0, 1) * ((-z - 12.0) / 4 + 0.5).clamp(0, 1)
     defaced = tensor(scans.defaced, device).reshape(-1, 1, 1, 1)
     return kept * (1 - defaced * front * face)
 
 
-def spoil(images: Tensor, scans: Scans, noise: Tensor) -> Tensor:
+def spoil(images: Tensor, scans: Scans, noise: Tensor, kept: Tensor) -> Tensor:
     """Images (n, x, y, z) after blur, ghost and complex noise (n, 2, x, y, z): magnitudes, so that noise is Rician.
 
     After Gudbjartsson & Patz (1995, Magn Reson Med 34:910).
@@ -156,6 +164,7 @@ def spoil(images: Tensor, scans: Scans, noise: Tensor) -> Tensor:
     level = tensor(scans.noise, images.device).reshape(-1, 1, 1, 1)
     if not scans.noise.any():
         return images
+    level = level * kept
     return torch.hypot(torch.addcmul(images, noise[:, 0], level), noise[:, 1] * level)
 
 

@@ -21,6 +21,7 @@ from neurotransfer.simulate.fields import Bank, Spread, everywhere, spread
 from neurotransfer.simulate.traits import People
 from neurotransfer.simulate.variety import Variety
 
+LEFT_BY_REGISTRATION = 0.4
 FINE_KNOTS = (22, 26, 22)
 WIDE_KNOTS = (4, 5, 4)
 # what is added to the level of lesions, in standard deviations of their field
@@ -92,7 +93,8 @@ class Form:
         centres = torch.from_numpy(CENTRES_MM.T).to(device)
         pushed = torch.cat([growth[:, None], growth[:, None] * centres], 1)
         pushed = torch.matmul(pushed, self.fine_weights.flatten(1)).reshape(-1, 4, *FINE_KNOTS)
-        return field - (pushed[:, :1] * self.fine_mm - pushed[:, 1:])
+        field = field - (pushed[:, :1] * self.fine_mm - pushed[:, 1:])
+        return field * column(np.where(scans.registered, LEFT_BY_REGISTRATION, 1.0), device)
 
     def _growth(self, people: People) -> np.ndarray:
         growth = people.regional["growth"].copy()

@@ -33,8 +33,10 @@ LEAST_VOXELS = 1.0
 LESION_SIGNAL = 0.8
 # a little fluid lies everywhere, so that atrophy can open where the average brain has none
 EVERYWHERE = 0.04
-VISIBLE = 0.03
 LOOSEST_MM = 6.0
+# the normal distribution function is the logistic one of a * x + b * x**3 to 2e-4 (Page 1977, Appl Stat 26:75)
+LOGISTIC = (1.5976, 0.070566)
+DEVIATIONS_OF_A_VOXEL = 2.355
 NEARLY_ZERO = 1e-3
 PERCENTILE, EVERY = 0.01, 4
 
@@ -89,7 +91,7 @@ class Heads:
         self.template = template.contiguous(memory_format=torch.channels_last_3d)
         self.labels = torch.from_numpy(atlas.labels).flatten().to(self.device)
         # the mask of no head reaches further out than this, so that nothing needs to be known of places beyond
-        reach = LOOSEST_MM + self.grid.voxel_size_mm / 2 + SPACING_MM
+        reach = LOOSEST_MM + self.grid.voxel_size_mm + SPACING_MM
         within = np.full(atlas.depth_mm.size, True) if self.variety.skulls else atlas.depth_mm.ravel() > -reach
         self.within = torch.from_numpy(within).to(self.device)
         self.origin = atlas.origin_mm.tolist()
@@ -119,19 +121,20 @@ class Heads:
             for start in range(0, len(chosen), self.at_once):
                 part = slice(start, start + self.at_once)
                 load = lesions[part] if lesions is not None and people.lesions[part].any() else None
-                made.append(self._voxels(moved[part], knots[part], load, people.lesions[part] > 0, scans.of(part)))
+                made.append(self._voxels(moved[part], knots[part], load, people.lesions[part] > 0, scans.of(part), people.places[part, 4]))
             volumes, sums, lesion_ml = (torch.cat(parts) for parts in zip(*made, strict=True))
             millilitres = self.grid.voxel_size_mm**3 / 1000
             signals = sums[:, 3:] / sums[:, 1:3].clamp(min=LEAST_VOXELS)
             return Made(volumes, people, scans, sums[:, :3] * millilitres, signals, lesion_ml * millilitres, moved)
 
     def _voxels(
-        self, moved: Tensor, knots: Tensor, lesion_level: Tensor | None, has_lesions: np.ndarray, scans: Scans
+        self, moved: Tensor, knots: Tensor, lesion_level: Tensor | None, has_lesions: np.ndarray, scans: Scans, places: np.ndarray
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Volumes, sums of tissues and of their signals by region, and of lesions; in voxels."""
         found, labels = self._template_at(everywhere(moved, self.from_fine))
         fields = everywhere(knots, self.from_coarse)
-        grey, white, fluid = self._tissues(found, fields)
+        furrows = self.form.bank.take(places, self.grid.shape) if self.variety.sulci else None
+        grey, white, fluid = self._tissues(found, fields, furrows)
         kept = self._kept(found[:, 2], scans)
         signals = [tensor(scans.signals[:, place], self.device).reshape(-1, 1, 1, 1) for place in range(3)]
         grey_signal, white_signal = fields[:, 2].exp_().mul_(signals[1]), fields[:, 3].exp_().mul_(signals[2])
@@ -147,9 +150,8 @@ class Heads:
         sums = self._by_region(labels, [each.mul_(kept) for each in (fluid, grey, white, bright_grey, bright_white)])
         images *= kept
         images *= fields[:, 4].exp_()
-        visible = (images > VISIBLE).float()
         noise = self.form.bank.take(scans.places[:, 0], (2, *self.grid.shape))
-        images = spoil(images, scans, noise).mul_(visible)
+        images = spoil(images, scans, noise, kept)
         return _scaled(images)[:, None], sums, lesion_voxels
 
     def _template_at(self, displacement: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,8 +178,10 @@ class Heads:
         found[:, wanted] = some
         return found.reshape(3, *flat.shape).transpose(0, 1), self.labels[nearest].long()
 
-    def _tissues(self, found: Tensor, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _tissues(self, found: Tensor, fields: Tensor, furrows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Shares of grey, white and fluid of every voxel, after tissue was exchanged."""
+        if furrows is not None:
+            fields[:, 0].add_(furrows, alpha=self.variety.sulci)
         inside = (found[:, 2] / self.grid.voxel_size_mm + 0.5).clamp_(0, 1)
         grey, white = found[:, GREY] * fields[:, 1].exp_(), found[:, WHITE]
         fluid = (inside - found[:, GREY] - white).clamp_(0).add_(inside, alpha=EVERYWHERE) * fields[:, 0].exp_()
@@ -188,7 +192,9 @@ class Heads:
         """What the brain mask and the field of view leave, from 0 to 1."""
         looseness = everywhere(tensor(scans.rim_field, self.device)[:, None], self.from_rim)[:, 0]
         looseness = looseness.add_(tensor(scans.rim, self.device).reshape(-1, 1, 1, 1)).clamp_(-4, LOOSEST_MM)
-        brain = (looseness.add_(depth).div_(self.grid.voxel_size_mm)).add_(0.5).clamp_(0, 1)
+        # a mask of ones and zeros at the voxels of a scan, smoothed as scans are when they are laid on the grid
+        deviations = looseness.add_(depth).mul_(DEVIATIONS_OF_A_VOXEL / self.grid.voxel_size_mm)
+        brain = (deviations.square().mul_(LOGISTIC[1]).add_(LOGISTIC[0])).mul_(deviations).sigmoid_()
         whole = tensor(scans.skull[:, 0], self.device).reshape(-1, 1, 1, 1)
         if scans.skull[:, 0].any():
             brain = torch.maximum(brain, whole.expand_as(brain))

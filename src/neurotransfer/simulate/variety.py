@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from neurotransfer.errors import InputError, listed, unknown
 
 # a field that is a probability or a share lies between 0 and 1; all others are 0 or more
-SHARES = ("aligned", "cut", "ghosts", "slices", "defaced", "skulls", "lesions", "focal", "anything")
+SHARES = ("aligned", "registered", "cut", "cropped", "ghosts", "slices", "defaced", "skulls", "lesions", "focal", "anything")
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Variety:
 
     Attributes:
         tissue: standard deviation of a person's grey, white and fluid odds, over the whole brain.
+        sulci: standard deviation of the odds of fluid from voxel to voxel: where furrows lie, as far as voxels show it.
         regional: the same of one region; left and right share 0.8 of it.
         local: the same at knots 16 mm apart, without regard to regions.
         age: multiplies all curves of growth and decline.
@@ -25,6 +26,7 @@ class Variety:
         lesions: probability, at the age of 70, of lesions in the white matter.
         shape: standard deviation of head size and proportions, as a share.
         aligned: share of heads that an affine registration has brought to one size and pose; the others vary fully.
+        registered: share of the aligned heads that were bent to the template too, which leaves four tenths of their displacement.
         warp_mm: standard deviation of the smooth displacement, with a half of it at knots of 16 mm.
         fold_mm: standard deviation of the displacement at knots of 8 mm: folds that lie elsewhere.
         turn_degrees: standard deviation of the rotation that registration has left.
@@ -40,6 +42,7 @@ class Variety:
         ghosts: share of heads with a motion ghost along the phase axis.
         distortion: largest radial displacement by gradient nonlinearity at 80 mm, mm.
         cut: share of heads whose lower part lies outside the field of view.
+        cropped: share of heads whose top lies outside the field of view.
         defaced: share of heads whose lower front was taken away.
         rim_mm: standard deviation of how far the brain mask lies off the brain's surface.
         skulls: share of heads that are not skull-stripped.
@@ -56,12 +59,14 @@ class Variety:
     tissue: float = 0.25
     regional: float = 0.35
     local: float = 0.4
+    sulci: float = 0.0
     age: float = 1.0
     growth: float = 0.05
     focal: float = 0.1
     lesions: float = 0.3
     shape: float = 0.04
     aligned: float = 0.7
+    registered: float = 0.5
     warp_mm: float = 2.0
     fold_mm: float = 1.2
     turn_degrees: float = 2.0
@@ -77,6 +82,7 @@ class Variety:
     ghosts: float = 0.1
     distortion: float = 1.0
     cut: float = 0.5
+    cropped: float = 0.3
     defaced: float = 0.1
     rim_mm: float = 1.5
     skulls: float = 0.0
@@ -98,8 +104,8 @@ NAMES = tuple(field.name for field in fields(Variety))
 PRESETS: dict[str, Variety] = {
     "t1w": Variety(),
     "any-contrast": Variety(anything=1.0, bias=0.2, noise=0.08, blur=1.0),
-    "whole-head": Variety(skulls=1.0, cut=0.0),
-    "plain": Variety(anything=0, bias=0, noise=0, blur=0, slices=0, ghosts=0, distortion=0, cut=0, defaced=0, rim_mm=0),
+    "whole-head": Variety(skulls=1.0, cut=0.0, cropped=0.0),
+    "plain": Variety(anything=0, bias=0, noise=0, blur=0, slices=0, ghosts=0, distortion=0, cut=0, cropped=0, defaced=0, rim_mm=0),
 }
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from neurotransfer.errors import InputError
+
 LEAST_SCALE = 0.1
 
 
@@ -22,3 +24,45 @@ def standardiser(features: np.ndarray, *, alike: bool = False) -> tuple[np.ndarr
     if alike and varies.any():
         return mean, np.maximum(scale, LEAST_SCALE * np.median(scale[varies]))
     return mean, np.where(varies, scale, 1.0)
+
+
+def within_person_normaliser(
+    first: np.ndarray, second: np.ndarray, floor: float = 0.3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centre (n_features,) and matrix A (n_features, n_features): A (f - centre) varies about alike within people everywhere.
+
+    What two scans of one person disagree about is no property of the person. With W the covariance of standardised features
+    within people, from the differences of two scans of each, A = (W + floor * mean eigenvalue * I)^(-1/2) / scale: a direction
+    that two scans disagree about counts less for whoever learns with an L2 penalty on A (f - centre); with an infinite floor
+    nothing but the scale is left. Within-class covariance normalisation (Hatch, Kajarekar & Stolcke 2006, Interspeech), with the
+    symmetric root, so that features stay what they were as far as they can.
+
+    Args:
+        first: features (n, n_features) of a scan of n people.
+        second: of another scan of the same people, in the same order.
+        floor: how much of the mean variance within people is added to all directions, above 0.
+
+    Raises:
+        InputError: when shapes differ, there are fewer than two people, the floor is not above 0, or a number is not finite.
+
+    Example:
+        >>> first = np.array([[0.0, 3.0], [0.0, 0.0], [4.0, 0.0], [4.0, 3.0]])
+        >>> second = first + [[2.0, 0.1], [-2.0, 0.1], [2.0, -0.1], [-2.0, -0.1]]
+        >>> centre, matrix = within_person_normaliser(first, second)
+        >>> bool(matrix[1, 1] > 3 * matrix[0, 0])
+        True
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if first.ndim != 2 or first.shape != second.shape or len(first) < 2:
+        raise InputError(
+            "two tables (n, n_features) of features of the same two or more people are needed, got shapes "
+            f"{first.shape} and {second.shape}"
+        )
+    if not 0 < floor < np.inf or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise InputError(f"features and a floor above 0 must be finite, got floor {floor!r}")
+    centre, scale = standardiser(np.concatenate([first, second]), alike=True)
+    differences = (first - second) / scale
+    # half of the mean squared difference is the variance within people
+    variances, axes = np.linalg.eigh(differences.T @ differences / (2 * len(differences)))
+    strength = (variances.clip(0) + floor * max(variances.mean(), np.finfo(float).tiny)) ** -0.5
+    return centre, (axes * strength) @ axes.T / scale

@@ -1,27 +1,46 @@
 """Real people who judge features while a network learns from simulated heads; nothing is learnt from them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.linear_model import RidgeCV
 
 from neurotransfer.cohort import is_selection, read_cohort, store_volumes
 from neurotransfer.errors import InputError
-from neurotransfer.models.network import Network, panel_of
+from neurotransfer.models.network import Network, normalise, panel_of
 from neurotransfer.pretrain.study import RealPart, SimulatedStudy
 from neurotransfer.seeding import stream
-from neurotransfer.statistics.standardise import standardiser
+from neurotransfer.simulate.synthesis import Heads, SimulatedVolumes
+from neurotransfer.statistics.standardise import standardiser, within_person_normaliser
 from neurotransfer.targets import infer_target
-from neurotransfer.training import features
+from neurotransfer.training import current, features
 
 PENALTIES = np.logspace(-2, 4, 25)
 
 
-def finished(study: SimulatedStudy, networks: Sequence[Network]) -> Network:
-    """Networks that were trained alone as the finished model has them, ready to predict."""
-    part = study.network
-    return panel_of(networks, part.arguments, joined=part.joined, mirrored=part.mirrored).eval()
+# so many scanners that hardly two people share one; all scans of a person are by one of them
+SCANNERS = 1_000_000
+
+
+def finished(study: SimulatedStudy, networks: Sequence[Network], device: torch.device) -> Network:
+    """Networks that were trained alone as the finished model has them, ready to predict.
+
+    Where its features are to be normalised, simulated people who were not learnt from are scanned twice on `device`. A person's
+    scanner stays the same: the contrast that it gives is not to be forgotten.
+    """
+    part, heads = study.network, study.heads
+    arguments, first = part.arguments, heads.validation + part.members * study.training.epochs * heads.an_epoch
+    found = panel_of(networks, arguments, joined=part.joined, mirrored=part.mirrored, normalised=part.normalised).eval()
+    if part.normalised:
+        scanned = Heads(study.volume_grid, replace(heads.values, sites=SCANNERS), seed=study.seed, device=device)
+        once, again = (
+            features(found.encoder, SimulatedVolumes(scanned, first, heads.twice, number)) for number in (0, 1)
+        )
+        normalise(found, *within_person_normaliser(once, again))
+    return found
 
 
 class RealPeople:
@@ -46,7 +65,11 @@ class RealPeople:
 
     def errors(self, networks: Sequence[Network]) -> dict[str, float]:
         """The mean absolute error on the features of networks side by side, by the number of people learnt from."""
-        found = features(finished(self.study, networks).encoder, self.volumes)
+        return self.errors_of(finished(self.study, networks, current().device))
+
+    def errors_of(self, network: Network) -> dict[str, float]:
+        """The same of a finished model."""
+        found = features(network.encoder, self.volumes)
         return {f"real_mae_{n}": self._error(found, n) for n in self.part.sizes}
 
     def _error(self, found: np.ndarray, n: int) -> float:

@@ -19,7 +19,7 @@ from neurotransfer.pretrain.judges import RealPeople, finished
 from neurotransfer.pretrain.study import SimulatedStudy
 from neurotransfer.seeding import integer_seed
 from neurotransfer.simulate.measures import measure
-from neurotransfer.simulate.synthesis import Heads, Made
+from neurotransfer.simulate.synthesis import Heads, Made, SimulatedVolumes
 from neurotransfer.simulate.traits import CLASSES
 from neurotransfer.targets import KNOWN, Target
 from neurotransfer.training import Checkpoint, Engine, Examples, History, current, fit, using
@@ -51,28 +51,6 @@ class SimulatedExamples(Examples):
             labels[name][mine] = values
         volumes = made.volumes.contiguous(memory_format=channels_last_3d)
         return volumes, labels
-
-
-class SimulatedVolumes:
-    """Heads as an array (n, x, y, z) that makes the rows it is asked for.
-
-    Example:
-        >>> from neurotransfer.cohort import Grid
-        >>> volumes = SimulatedVolumes(Heads(Grid((32, 40, 32), 5.0)), 0, 100)
-        >>> volumes.shape, volumes[np.array([3, 4])].shape
-        ((100, 32, 40, 32), (2, 32, 40, 32))
-    """
-
-    ndim = 4
-
-    def __init__(self, heads: Heads, first: int, n: int) -> None:
-        self.heads, self.first, self.shape = heads, first, (n, *heads.grid.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return self.heads.make(self.first + np.asarray(rows)).volumes[:, 0].cpu().numpy()
 
 
 def pretrain_simulated(
@@ -111,9 +89,9 @@ def pretrain_simulated(
                 f"interrupted; what was learnt is kept in {str(folder)!r}: the same command goes on from there"
             ) from None
         networks = [member.network.cpu() for member in trained]
-        network = finished(study, networks)
+        network = finished(study, networks, current().device)
         found = {"validation_loss": float(np.mean([member.history.best_loss for member in trained]))}
-        model = Model(network, _card(study, network, trained, found | (real.errors(networks) if real else {})))
+        model = Model(network, _card(study, network, trained, found | (real.errors_of(network) if real else {})))
         rows = [{"member": place} | row for place, member in enumerate(trained, 1) for row in member.history.table]
         write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
         save_model(folder, model, half=True)

@@ -26,9 +26,9 @@ class Scans:
 
     `signals` (n, 3) of fluid, grey and white matter, `bias` (n, 4, 4, 3) and `slope` (n, 3), `radial` (n,) of the logarithmic
     bias field, `blur` (n, 3) in voxels, `noise` (n,), `ghost` (n, 3): strength, shift as a share of the field of view and axis,
-    `distortion` (n,) in mm at 80 mm, `cut` (n, 3): lowest and highest height in view in mm, and slope, `defaced` (n,), `rim` (n,) and `rim_field` (n, 4, 5, 4)
-    in mm, `rim_signal` (n,), `skull` (n, 3): 0 or 1, thickness of skull and of scalp in mm, `aligned` and `registered` (n,), `turn` (n, 3) in
-    radians, `offset` (n, 3) in mm, `places` (n, 2) where the noise begins.
+    `distortion` (n,) in mm at 80 mm, `cut` (n, 3): lowest and highest place in view in mm, and their slope, `defaced` (n,), `rim`
+    (n,) and `rim_field` (n, 4, 5, 4) in mm, `rim_signal` (n,), `skull` (n, 3): 0 or 1, thickness of skull and of scalp in mm,
+    `aligned` and `registered` (n,), `turn` (n, 3) in radians, `offset` (n, 3) in mm, `places` (n, 2) where the noise begins.
     """
 
     signals: np.ndarray
@@ -77,7 +77,12 @@ def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0)
     is_cut = draws.uniform() < variety.cut
     lowest, slope_of_cut = np.where(is_cut, draws.uniform(low=-75, high=-35), -FAR_MM), 0.15 * draws.normal()
     skull = np.stack([draws.uniform() < variety.skulls, draws.uniform(low=3, high=8), draws.uniform(low=4, high=12)], 1)
-    aligned, turn, offset, places = draws.uniform() < variety.aligned, draws.normal(3), draws.normal(3), draws.uniform(2)
+    aligned, turn, offset, places = (
+        draws.uniform() < variety.aligned,
+        draws.normal(3),
+        draws.normal(3),
+        draws.uniform(2),
+    )
     rim, rim_field, rim_signal = draws.normal(), draws.normal(*RIM_KNOTS), draws.uniform()
     defaced = draws.uniform() < variety.defaced
     highest = np.where(draws.uniform() < variety.cropped, draws.uniform(low=45, high=80), FAR_MM)

@@ -121,14 +121,24 @@ class Heads:
             for start in range(0, len(chosen), self.at_once):
                 part = slice(start, start + self.at_once)
                 load = lesions[part] if lesions is not None and people.lesions[part].any() else None
-                made.append(self._voxels(moved[part], knots[part], load, people.lesions[part] > 0, scans.of(part), people.places[part, 4]))
+                made.append(
+                    self._voxels(
+                        moved[part], knots[part], load, people.lesions[part] > 0, scans.of(part), people.places[part, 4]
+                    )
+                )
             volumes, sums, lesion_ml = (torch.cat(parts) for parts in zip(*made, strict=True))
             millilitres = self.grid.voxel_size_mm**3 / 1000
             signals = sums[:, 3:] / sums[:, 1:3].clamp(min=LEAST_VOXELS)
             return Made(volumes, people, scans, sums[:, :3] * millilitres, signals, lesion_ml * millilitres, moved)
 
     def _voxels(
-        self, moved: Tensor, knots: Tensor, lesion_level: Tensor | None, has_lesions: np.ndarray, scans: Scans, places: np.ndarray
+        self,
+        moved: Tensor,
+        knots: Tensor,
+        lesion_level: Tensor | None,
+        has_lesions: np.ndarray,
+        scans: Scans,
+        places: np.ndarray,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Volumes, sums of tissues and of their signals by region, and of lesions; in voxels."""
         found, labels = self._template_at(everywhere(moved, self.from_fine))
@@ -219,6 +229,27 @@ class Heads:
         for place, values in enumerate(maps):
             total[:, place].scatter_add_(1, places, values.flatten(1))
         return total.unflatten(2, (-1, LANES)).sum(3)[:, :, 1:]
+
+
+class SimulatedVolumes:
+    """Heads from index `first` on as an array (n, x, y, z) that makes the rows it is asked for; `number` as in `Heads.make`.
+
+    Example:
+        >>> volumes = SimulatedVolumes(Heads(Grid((32, 40, 32), 5.0)), 0, 100)
+        >>> volumes.shape, volumes[np.array([3, 4])].shape
+        ((100, 32, 40, 32), (2, 32, 40, 32))
+    """
+
+    ndim = 4
+
+    def __init__(self, heads: Heads, first: int, n: int, number: int = 0) -> None:
+        self.heads, self.first, self.number, self.shape = heads, first, number, (n, *heads.grid.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.heads.make(self.first + np.asarray(rows), self.number).volumes[:, 0].cpu().numpy()
 
 
 def _scaled(images: Tensor) -> Tensor:

@@ -5,7 +5,19 @@ from dataclasses import dataclass, fields
 from neurotransfer.errors import InputError, listed, unknown
 
 # a field that is a probability or a share lies between 0 and 1; all others are 0 or more
-SHARES = ("aligned", "registered", "cut", "cropped", "ghosts", "slices", "defaced", "skulls", "lesions", "focal", "anything")
+SHARES = (
+    "aligned",
+    "registered",
+    "cut",
+    "cropped",
+    "ghosts",
+    "slices",
+    "defaced",
+    "skulls",
+    "lesions",
+    "focal",
+    "anything",
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,9 @@ PRESETS: dict[str, Variety] = {
     "t1w": Variety(),
     "any-contrast": Variety(anything=1.0, bias=0.2, noise=0.08, blur=1.0),
     "whole-head": Variety(skulls=1.0, cut=0.0, cropped=0.0),
-    "plain": Variety(anything=0, bias=0, noise=0, blur=0, slices=0, ghosts=0, distortion=0, cut=0, cropped=0, defaced=0, rim_mm=0),
+    "plain": Variety(
+        anything=0, bias=0, noise=0, blur=0, slices=0, ghosts=0, distortion=0, cut=0, cropped=0, defaced=0, rim_mm=0
+    ),
 }
 
 

@@ -1,12 +1,13 @@
 """Panels of SFCN: side by side, mirrored when they are evaluated, with heads that give the mean of what members learnt."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from neurotransfer.errors import InputError, ModelError
 from neurotransfer.models import SFCN, Network, build_encoder
-from neurotransfer.models.network import count_features, panel_of
+from neurotransfer.models.network import count_features, normalise, panel_of
 from neurotransfer.models.panel import SFCNPanel
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
@@ -137,3 +138,59 @@ def test_joined_blocks_are_the_mean_maps_before_the_top(networks):
 def test_more_joined_blocks_than_there_are_are_refused(joined):
     with pytest.raises(InputError, match="joins 0 to 5"):
         SFCN(joined=joined)
+
+
+def a_matrix(size, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.standard_normal(size), np.eye(size) + 0.1 * generator.standard_normal((size, size))
+
+
+def test_a_panel_that_is_to_be_normalised_is_as_it_was_until_it_is(networks):
+    plain, other = (
+        panel_of(networks, WIDTH, joined=2, mirrored=True, normalised=normalised).eval() for normalised in (False, True)
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(plain.encoder(volumes()), other.encoder(volumes()))
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_normalised_features_are_mixed_and_heads_give_what_they_gave(networks, mirrored):
+    panel = panel_of(networks[:2], WIDTH, joined=2, mirrored=mirrored, normalised=True).eval()
+    centre, mixing = a_matrix(panel.encoder.n_features)
+    with torch.no_grad():
+        features, before = panel.encoder(volumes()).numpy(), panel(volumes())
+        normalise(panel, centre, mixing)
+        np.testing.assert_allclose(
+            panel.encoder(volumes()).numpy(), (features - centre) @ mixing.T, rtol=1e-3, atol=1e-4
+        )
+        for name, values in panel(volumes()).items():
+            torch.testing.assert_close(values, before[name], rtol=1e-3, atol=1e-4)
+
+
+def test_in_training_features_are_mixed_too():
+    panel = SFCNPanel(1, True, **WIDTH, normalised=True).train()
+    centre, mixing = a_matrix(panel.n_features)
+    with torch.no_grad():
+        before = panel(volumes())
+        panel.centre.copy_(torch.from_numpy(centre))
+        panel.mixing.copy_(torch.from_numpy(mixing))
+        expected = (before.numpy() - centre) @ mixing.T
+        np.testing.assert_allclose(panel(volumes()).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_half_precision_does_not_reach_the_mixing():
+    panel = settled(SFCNPanel(1, False, **WIDTH, normalised=True))
+    panel.centre.fill_(1000.0)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = panel(volumes())
+    assert found.dtype == torch.float32
+    # bfloat16 has steps of 4 there
+    assert ((found + 1000).frac().abs() > 1e-3).any()
+
+
+def test_how_features_are_mixed_is_kept_with_the_weights_and_not_trained(tmp_path):
+    panel = SFCNPanel(1, True, **WIDTH, normalised=True)
+    assert {"centre", "mixing"} <= set(panel.state_dict())
+    assert not {"centre", "mixing"} & {name for name, _ in panel.named_parameters()}
+    with pytest.raises(RuntimeError, match="mixing"):
+        SFCNPanel(1, True, **WIDTH).load_state_dict(panel.state_dict())

@@ -14,15 +14,16 @@ import torch
 
 from neurotransfer.cohort import is_selection, read_cohort
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError
-from neurotransfer.models import load_model
+from neurotransfer.models import SFCN, Network, load_model
 from neurotransfer.models.folder import CARD, WEIGHTS
-from neurotransfer.pretrain.judges import RealPeople
-from neurotransfer.pretrain.simulated import SimulatedExamples, SimulatedVolumes, pretrain_simulated, targets_of
+from neurotransfer.models.network import seeded
+from neurotransfer.pretrain.judges import SCANNERS, RealPeople, finished
+from neurotransfer.pretrain.simulated import SimulatedExamples, pretrain_simulated, targets_of
 from neurotransfer.pretrain.study import parse_simulated_study
 from neurotransfer.simulate.measures import GROUPS, measure
-from neurotransfer.simulate.synthesis import Heads
-from neurotransfer.targets import infer_target
-from neurotransfer.training import outputs
+from neurotransfer.simulate.synthesis import Heads, SimulatedVolumes
+from neurotransfer.targets import Target, infer_target
+from neurotransfer.training import features, outputs
 
 VALUES = {
     "name": "tiny-sim",
@@ -104,6 +105,43 @@ def test_members_learn_from_heads_of_their_own(monkeypatch, tmp_path):
     assert set(range(8)) in drawn
     learnt = set().union(*drawn) - set(range(8))
     assert learnt == set(range(8, 8 + 2 * 24))
+
+
+def test_people_who_are_scanned_twice_were_not_learnt_from(monkeypatch):
+    seen = []
+    make = Heads.make
+
+    def watched(self, indices, number=0):
+        seen.append((number, self.variety.sites, [int(index) for index in indices]))
+        return make(self, indices, number)
+
+    wanted = study(network=VALUES["network"] | {"normalised": True}, heads=VALUES["heads"] | {"twice": 20})
+    with seeded(1):
+        networks = [
+            Network(SFCN(width=0.0625, pooling="average"), [Target("age", "continuous")]).eval() for _ in range(2)
+        ]
+    monkeypatch.setattr(Heads, "make", watched)
+    network = finished(wanted, networks, torch.device("cpu"))
+    assert network.encoder.normalised
+    learnt = 8 + 2 * 2 * 24
+    for number in (0, 1):
+        assert sorted(row for this, _, rows in seen if this == number for row in rows) == list(
+            range(learnt, learnt + 20)
+        )
+    assert {sites for _, sites, _ in seen} == {SCANNERS}
+
+
+def test_a_normalised_model_predicts_as_the_plain_one_and_has_other_features(undisturbed, tmp_path):
+    changes = {"network": VALUES["network"] | {"normalised": True}, "heads": VALUES["heads"] | {"twice": 40}}
+    pretrain_simulated(study(**changes), tmp_path / "model")
+    plain, normalised = load_model(undisturbed).network, load_model(tmp_path / "model").network
+    assert normalised.encoder.normalised
+    heads = Heads(study().volume_grid, study().heads.values, seed=99).make(range(6)).volumes[:, 0].numpy()
+    for name, values in outputs(plain, heads, np.arange(6)).items():
+        np.testing.assert_allclose(outputs(normalised, heads, np.arange(6))[name], values, rtol=0.05, atol=0.05)
+    first, second = features(plain.encoder, heads), features(normalised.encoder, heads)
+    assert first.shape == second.shape
+    assert not np.allclose(first, second, atol=0.1)
 
 
 def test_another_seed_is_another_model(undisturbed, tmp_path):

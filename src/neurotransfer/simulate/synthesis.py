@@ -37,7 +37,7 @@ LOOSEST_MM = 6.0
 # the normal distribution function is the logistic one of a * x + b * x**3 to 2e-4 (Page 1977, Appl Stat 26:75)
 LOGISTIC = (1.5976, 0.070566)
 DEVIATIONS_OF_A_VOXEL = 2.355
-NEARLY_ZERO = 1e-3
+NEARLY_ZERO = FAINT = 1e-3
 PERCENTILE, EVERY = 0.01, 4
 
 
@@ -205,6 +205,7 @@ class Heads:
         # a mask of ones and zeros at the voxels of a scan, smoothed as scans are when they are laid on the grid
         deviations = looseness.add_(depth).mul_(DEVIATIONS_OF_A_VOXEL / self.grid.voxel_size_mm)
         brain = (deviations.square().mul_(LOGISTIC[1]).add_(LOGISTIC[0])).mul_(deviations).sigmoid_()
+        functional.threshold_(brain, FAINT, 0)
         whole = tensor(scans.skull[:, 0], self.device).reshape(-1, 1, 1, 1)
         if scans.skull[:, 0].any():
             brain = torch.maximum(brain, whole.expand_as(brain))

@@ -205,7 +205,7 @@ class Heads:
         # a mask of ones and zeros at the voxels of a scan, smoothed as scans are when they are laid on the grid
         deviations = looseness.add_(depth).mul_(DEVIATIONS_OF_A_VOXEL / self.grid.voxel_size_mm)
         brain = (deviations.square().mul_(LOGISTIC[1]).add_(LOGISTIC[0])).mul_(deviations).sigmoid_()
-        functional.threshold_(brain, FAINT, 0)
+        brain = torch.threshold(brain, FAINT, 0)
         whole = tensor(scans.skull[:, 0], self.device).reshape(-1, 1, 1, 1)
         if scans.skull[:, 0].any():
             brain = torch.maximum(brain, whole.expand_as(brain))

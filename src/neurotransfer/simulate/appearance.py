@@ -77,33 +77,30 @@ def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0)
     is_cut = draws.uniform() < variety.cut
     lowest, slope_of_cut = np.where(is_cut, draws.uniform(low=-75, high=-35), -FAR_MM), 0.15 * draws.normal()
     skull = np.stack([draws.uniform() < variety.skulls, draws.uniform(low=3, high=8), draws.uniform(low=4, high=12)], 1)
-    aligned, turn, offset, places = (
-        draws.uniform() < variety.aligned,
-        draws.normal(3),
-        draws.normal(3),
-        draws.uniform(2),
-    )
+    bias = own.reshape(-1, 1, 1, 1) * draws.normal(*BIAS_KNOTS)
+    noise = variety.noise * scanner.uniform() * draws.uniform(low=0.7, high=1.0)
+    distortion, defaced = variety.distortion * scanner.uniform(low=-1), draws.uniform() < variety.defaced
     rim, rim_field, rim_signal = draws.normal(), draws.normal(*RIM_KNOTS), draws.uniform()
-    defaced = draws.uniform() < variety.defaced
+    aligned, turn, offset = draws.uniform() < variety.aligned, draws.normal(3), draws.normal(3)
+    places, registered = draws.uniform(2), draws.uniform() < variety.registered
     highest = np.where(draws.uniform() < variety.cropped, draws.uniform(low=45, high=80), FAR_MM)
-    rim_mm = variety.rim_mm * draws.uniform(low=0.3, high=1.3)
     return Scans(
         signals=signals,
-        bias=own.reshape(-1, 1, 1, 1) * draws.normal(*BIAS_KNOTS),
+        bias=bias,
         slope=slope,
         radial=radial,
         blur=blur,
-        noise=variety.noise * scanner.uniform() * draws.uniform(low=0.7, high=1.0),
+        noise=noise,
         ghost=ghost,
-        distortion=variety.distortion * scanner.uniform(low=-1),
+        distortion=distortion,
         cut=np.stack([lowest, highest, slope_of_cut], 1),
         defaced=defaced,
-        rim=rim_mm * rim,
-        rim_field=rim_mm.reshape(-1, 1, 1, 1) * rim_field,
+        rim=variety.rim_mm * rim,
+        rim_field=variety.rim_mm * rim_field,
         rim_signal=rim_signal,
         skull=skull,
         aligned=aligned,
-        registered=aligned & (draws.uniform() < variety.registered),
+        registered=aligned & registered,
         turn=np.deg2rad(variety.turn_degrees) * turn,
         offset=offset * (variety.turn_degrees > 0),
         places=places,
@@ -156,7 +153,7 @@ def field_of_view(scans: Scans, points: tuple[Tensor, ...]) -> Tensor:
     return kept * (1 - defaced * front * face)
 
 
-def spoil(images: Tensor, scans: Scans, noise: Tensor, kept: Tensor) -> Tensor:
+def spoil(images: Tensor, scans: Scans, noise: Tensor) -> Tensor:
     """Images (n, x, y, z) after blur, ghost and complex noise (n, 2, x, y, z): magnitudes, so that noise is Rician.
 
     After Gudbjartsson & Patz (1995, Magn Reson Med 34:910).
@@ -169,7 +166,6 @@ def spoil(images: Tensor, scans: Scans, noise: Tensor, kept: Tensor) -> Tensor:
     level = tensor(scans.noise, images.device).reshape(-1, 1, 1, 1)
     if not scans.noise.any():
         return images
-    level = level * kept
     return torch.hypot(torch.addcmul(images, noise[:, 0], level), noise[:, 1] * level)
 
 

@@ -37,7 +37,8 @@ LOOSEST_MM = 6.0
 # the normal distribution function is the logistic one of a * x + b * x**3 to 2e-4 (Page 1977, Appl Stat 26:75)
 LOGISTIC = (1.5976, 0.070566)
 DEVIATIONS_OF_A_VOXEL = 2.355
-NEARLY_ZERO = FAINT = 1e-3
+NEARLY_ZERO = 1e-3
+VISIBLE = 0.03
 PERCENTILE, EVERY = 0.01, 4
 
 
@@ -91,7 +92,7 @@ class Heads:
         self.template = template.contiguous(memory_format=torch.channels_last_3d)
         self.labels = torch.from_numpy(atlas.labels).flatten().to(self.device)
         # the mask of no head reaches further out than this, so that nothing needs to be known of places beyond
-        reach = LOOSEST_MM + self.grid.voxel_size_mm + SPACING_MM
+        reach = LOOSEST_MM + self.grid.voxel_size_mm * max(0.5, self.variety.halo) + SPACING_MM
         within = np.full(atlas.depth_mm.size, True) if self.variety.skulls else atlas.depth_mm.ravel() > -reach
         self.within = torch.from_numpy(within).to(self.device)
         self.origin = atlas.origin_mm.tolist()
@@ -160,8 +161,11 @@ class Heads:
         sums = self._by_region(labels, [each.mul_(kept) for each in (fluid, grey, white, bright_grey, bright_white)])
         images *= kept
         images *= fields[:, 4].exp_()
+        # what is smoothed with its mask fades with it; else an edge is where something can be seen
+        mask = kept if self.variety.halo else (images > VISIBLE).float()
         noise = self.form.bank.take(scans.places[:, 0], (2, *self.grid.shape))
-        images = spoil(images, scans, noise, kept)
+        images = spoil(images, scans, noise)
+        images *= mask
         return _scaled(images)[:, None], sums, lesion_voxels
 
     def _template_at(self, displacement: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,10 +206,13 @@ class Heads:
         """What the brain mask and the field of view leave, from 0 to 1."""
         looseness = everywhere(tensor(scans.rim_field, self.device)[:, None], self.from_rim)[:, 0]
         looseness = looseness.add_(tensor(scans.rim, self.device).reshape(-1, 1, 1, 1)).clamp_(-4, LOOSEST_MM)
-        # a mask of ones and zeros at the voxels of a scan, smoothed as scans are when they are laid on the grid
-        deviations = looseness.add_(depth).mul_(DEVIATIONS_OF_A_VOXEL / self.grid.voxel_size_mm)
-        brain = (deviations.square().mul_(LOGISTIC[1]).add_(LOGISTIC[0])).mul_(deviations).sigmoid_()
-        brain = torch.threshold(brain, FAINT, 0)
+        looseness = looseness.add_(depth).div_(self.grid.voxel_size_mm)
+        if self.variety.halo:
+            deviations = looseness.mul_(DEVIATIONS_OF_A_VOXEL / self.variety.halo)
+            brain = (deviations.square().mul_(LOGISTIC[1]).add_(LOGISTIC[0])).mul_(deviations).sigmoid_()
+            brain = torch.threshold(brain, NEARLY_ZERO, 0)
+        else:
+            brain = looseness.add_(0.5).clamp_(0, 1)
         whole = tensor(scans.skull[:, 0], self.device).reshape(-1, 1, 1, 1)
         if scans.skull[:, 0].any():
             brain = torch.maximum(brain, whole.expand_as(brain))

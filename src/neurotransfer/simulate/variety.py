@@ -29,9 +29,9 @@ class Variety:
 
     Attributes:
         tissue: standard deviation of a person's grey, white and fluid odds, over the whole brain.
-        sulci: standard deviation of the odds of fluid from voxel to voxel: where furrows lie, as far as voxels show it.
         regional: the same of one region; left and right share 0.8 of it.
         local: the same at knots 16 mm apart, without regard to regions.
+        sulci: standard deviation of the odds of fluid from voxel to voxel: where furrows lie, as far as voxels show it.
         age: multiplies all curves of growth and decline.
         growth: by how much a region is larger or smaller, as a share of its extent.
         focal: probability that one region has lost much of its grey matter.
@@ -57,6 +57,7 @@ class Variety:
         cropped: share of heads whose top lies outside the field of view.
         defaced: share of heads whose lower front was taken away.
         rim_mm: standard deviation of how far the brain mask lies off the brain's surface.
+        halo: width of the Gaussian under which the brain mask lies, voxels at half its height; 0: an edge one voxel wide.
         skulls: share of heads that are not skull-stripped.
         sites: number of scanners; 0: every head has a scanner of its own.
 
@@ -78,7 +79,7 @@ class Variety:
     lesions: float = 0.3
     shape: float = 0.04
     aligned: float = 0.7
-    registered: float = 0.5
+    registered: float = 0.0
     warp_mm: float = 2.0
     fold_mm: float = 1.2
     turn_degrees: float = 2.0
@@ -94,9 +95,10 @@ class Variety:
     ghosts: float = 0.1
     distortion: float = 1.0
     cut: float = 0.5
-    cropped: float = 0.3
+    cropped: float = 0.0
     defaced: float = 0.1
     rim_mm: float = 1.5
+    halo: float = 0.0
     skulls: float = 0.0
     sites: int = 0
 
@@ -116,10 +118,8 @@ NAMES = tuple(field.name for field in fields(Variety))
 PRESETS: dict[str, Variety] = {
     "t1w": Variety(),
     "any-contrast": Variety(anything=1.0, bias=0.2, noise=0.08, blur=1.0),
-    "whole-head": Variety(skulls=1.0, cut=0.0, cropped=0.0),
-    "plain": Variety(
-        anything=0, bias=0, noise=0, blur=0, slices=0, ghosts=0, distortion=0, cut=0, cropped=0, defaced=0, rim_mm=0
-    ),
+    "whole-head": Variety(skulls=1.0, cut=0.0),
+    "plain": Variety(anything=0, bias=0, noise=0, blur=0, slices=0, ghosts=0, distortion=0, cut=0, defaced=0, rim_mm=0),
 }
 
 

@@ -11,6 +11,7 @@ from neurotransfer.models.network import count_features, normalise, panel_of
 from neurotransfer.models.panel import SFCNPanel
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
+from neurotransfer.training.numerics import layer_shapes
 from neurotransfer.training.optimiser import make_optimiser
 
 WIDTH = {"width": 0.0625}
@@ -194,3 +195,9 @@ def test_how_features_are_mixed_is_kept_with_the_weights_and_not_trained(tmp_pat
     assert not {"centre", "mixing"} & {name for name, _ in panel.named_parameters()}
     with pytest.raises(RuntimeError, match="mixing"):
         SFCNPanel(1, True, **WIDTH).load_state_dict(panel.state_dict())
+
+
+def test_the_shapes_of_its_layers_are_found_without_weights():
+    panel = SFCNPanel(2, True, **WIDTH, normalised=True)
+    shapes = layer_shapes(panel, (1, 1, 32, 32, 32))
+    assert len(shapes) == 2 * 6

@@ -170,7 +170,9 @@ def test_the_mask_has_the_halo_that_smoothing_gives():
 
 
 def test_noise_ends_with_the_mask():
-    noisy, clean = (Heads(GRID, dataclasses.replace(PLAIN, halo=1.0, noise=noise)).make(range(4)).volumes for noise in (0.5, 0))
+    noisy, clean = (
+        Heads(GRID, dataclasses.replace(PLAIN, halo=1.0, noise=noise)).make(range(4)).volumes for noise in (0.5, 0)
+    )
     assert torch.equal(noisy > 0, clean > 0)
     assert 0.2 < float((noisy > 0).float().mean()) < 0.6
 

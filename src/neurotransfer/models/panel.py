@@ -1,5 +1,7 @@
 """Several SFCN that look at the same head, and at its mirror image: features that depend less on how one training went."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -52,10 +54,15 @@ class SFCNPanel(nn.Module):
         if not self.normalised:
             return features
         # differences of large numbers: half the digits would not do
-        with torch.autocast(features.device.type, enabled=False):
+        with _unrounded(features.device):
             return (features.to(self.mixing.dtype) - self.centre) @ self.mixing.T
 
     def layer_groups(self) -> list[nn.Module]:
         """The parts with weights from input to output, those of all members at one depth together."""
         depths = zip(*[member.layer_groups() for member in self.members], strict=True)  # type: ignore[operator]
         return [nn.ModuleList(parts) for parts in depths]
+
+
+def _unrounded(device: torch.device) -> AbstractContextManager[object]:
+    # where shapes alone are worked out there is no precision to lower
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

@@ -18,7 +18,7 @@ def test_the_smallest_study_has_the_default_heads_and_network():
     assert study.heads.values == Variety()
     assert study.volume_grid.shape == (40, 48, 40)
     assert study.network.of_panel == {
-        "members": 1, "mirrored": False, "joined": 0, "width": 1.0, "pooling": "maximum", "dropout": 0.0,
+        "members": 1, "mirrored": False, "joined": 0, "normalised": False, "width": 1.0, "pooling": "maximum", "dropout": 0.0,
     }  # fmt: skip
     assert study.real is None
 

@@ -177,6 +177,29 @@ def test_noise_ends_with_the_mask():
     assert 0.2 < float((noisy > 0).float().mean()) < 0.6
 
 
+@pytest.mark.parametrize("halo", [0.0, 1.0])
+def test_a_mask_is_applied_once(halo, monkeypatch):
+    heads = Heads(GRID, dataclasses.replace(PLAIN, halo=halo))
+    monkeypatch.setattr("neurotransfer.simulate.synthesis._scaled", lambda images: images.clone())
+    whole = heads.make([1, 2]).volumes
+    kept = Heads._kept
+    monkeypatch.setattr(Heads, "_kept", lambda *given: 0.5 * kept(*given))
+    half = heads.make([1, 2]).volumes
+    assert torch.allclose(half[half > 0], 0.5 * whole[half > 0], atol=1e-5)
+
+
+def test_scans_of_a_person_are_prepared_alike_by_one_scanner():
+    variety = Variety(aligned=0.5, registered=0.5, anything=0.5, sites=10_000)
+    first, second = (Heads(GRID, variety).make(range(12), number).scans for number in (0, 1))
+    for name in ("aligned", "registered", "signals", "radial"):
+        assert np.allclose(getattr(first, name), getattr(second, name))
+    assert np.array_equal(first.places[:, 1], second.places[:, 1])
+    for name in ("turn", "offset", "rim", "bias"):
+        assert not np.isclose(getattr(first, name), getattr(second, name)).any()
+    alone = Heads(GRID, Variety(aligned=0.5)).make(range(12), 1).scans
+    assert not np.allclose(alone.signals, Heads(GRID, Variety(aligned=0.5)).make(range(12)).scans.signals)
+
+
 def test_an_array_of_heads_makes_the_rows_it_is_asked_for():
     heads = Heads(GRID)
     for number in (0, 1):

@@ -109,7 +109,7 @@ def panel_of(
                     head.bias.zero_()
                 end = (place + 1) * size
                 head.weight[:, end - learnt.in_features : end] = learnt.weight / len(networks)
-                head.bias.add_(learnt.bias / len(networks))
+                head.bias.add_(learnt.bias.to(head.bias) / len(networks))
     return found
 
 

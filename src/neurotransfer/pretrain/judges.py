@@ -40,7 +40,8 @@ def finished(study: SimulatedStudy, networks: Sequence[Network], device: torch.d
             features(found.encoder, SimulatedVolumes(scanned, first, heads.twice, number)) for number in (0, 1)
         )
         normalise(found, *within_person_normaliser(once, again))
-    return found
+    # looking at heads has brought a part of it to their device
+    return found.cpu()
 
 
 class RealPeople:

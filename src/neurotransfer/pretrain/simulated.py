@@ -94,6 +94,7 @@ def pretrain_simulated(
         model = Model(network, _card(study, network, trained, found | (real.errors_of(network) if real else {})))
         rows = [{"member": place} | row for place, member in enumerate(trained, 1) for row in member.history.table]
         write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
+        network.cpu()
         save_model(folder, model, half=True)
         for place in range(study.network.members):
             _checkpoint(folder, place).remove()

@@ -1,6 +1,6 @@
 """What a scanner and its software make of a head: signals, bias field, blur, ghosts, noise, field of view and brain mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -57,7 +57,10 @@ class Scans:
 
 
 def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0) -> Scans:
-    """The scans with this number of the people with these indices, whoever else is drawn."""
+    """The scans with this number of the people with these indices, whoever else is drawn.
+
+    All scans of a person are prepared alike (aligned, registered); with sites, one scanner makes them, with one contrast.
+    """
     draws = Draws(seed, "scan", indices, number)
     scanner = Draws(seed, "scanner", _scanners(seed, indices, variety, number))
     n = len(indices)
@@ -84,7 +87,7 @@ def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0)
     aligned, turn, offset = draws.uniform() < variety.aligned, draws.normal(3), draws.normal(3)
     places, registered = draws.uniform(2), draws.uniform() < variety.registered
     highest = np.where(draws.uniform() < variety.cropped, draws.uniform(low=45, high=80), FAR_MM)
-    return Scans(
+    scans = Scans(
         signals=signals,
         bias=bias,
         slope=slope,
@@ -105,6 +108,13 @@ def draw_scans(seed: int, indices: list[int], variety: Variety, number: int = 0)
         offset=offset * (variety.turn_degrees > 0),
         places=places,
     )
+    if not number:
+        return scans
+    first = draw_scans(seed, indices, variety)
+    if variety.sites:
+        shown = np.stack([places[:, 0], first.places[:, 1]], 1)
+        scans = replace(scans, signals=first.signals, places=shown)
+    return replace(scans, aligned=first.aligned, registered=first.registered)
 
 
 def _scanners(seed: int, indices: list[int], variety: Variety, number: int) -> list[int]:

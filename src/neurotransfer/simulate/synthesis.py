@@ -159,10 +159,12 @@ class Heads:
             lesion_voxels = (white * share * kept).sum((1, 2, 3))
         images += self._rim(found[:, 2], grey, white, fluid, signals[0], scans)
         sums = self._by_region(labels, [each.mul_(kept) for each in (fluid, grey, white, bright_grey, bright_white)])
-        images *= kept
         images *= fields[:, 4].exp_()
-        # what is smoothed with its mask fades with it; else an edge is where something can be seen
-        mask = kept if self.variety.halo else (images > VISIBLE).float()
+        # what is smoothed with its mask fades with it, noise and all; else an edge is where something can be seen
+        mask = kept
+        if not self.variety.halo:
+            images *= kept
+            mask = (images > VISIBLE).float()
         noise = self.form.bank.take(scans.places[:, 0], (2, *self.grid.shape))
         images = spoil(images, scans, noise)
         images *= mask

@@ -5,6 +5,8 @@ import numpy as np
 from neurotransfer.errors import InputError
 
 LEAST_SCALE = 0.1
+# scans of a person that agree to this share of the variance of all agree
+LEAST_VARIANCE = 1e-6
 
 
 def standardiser(features: np.ndarray, *, alike: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -32,9 +34,10 @@ def within_person_normaliser(
     """Centre (n_features,) and matrix A (n_features, n_features): A (f - centre) varies about alike within people everywhere.
 
     What two scans of one person disagree about is no property of the person. With W the covariance of standardised features
-    within people, from the differences of two scans of each, A = (W + floor * mean eigenvalue * I)^(-1/2) / scale: a direction
-    that two scans disagree about counts less for whoever learns with an L2 penalty on A (f - centre); with an infinite floor
-    nothing but the scale is left. Within-class covariance normalisation (Hatch, Kajarekar & Stolcke 2006, Interspeech), with the
+    within people, from the differences of two scans of each, A = (W + floor * mean eigenvalue * I)^(-1/2) / scale: a mixture of
+    features that two scans disagree about becomes small beside others, so that an L2 penalty on weights of A (f - centre) makes it
+    dear; with an infinite floor nothing but the scale is left. Features that are standardised one by one afterwards keep the mixing
+    and lose their own scale. Within-class covariance normalisation (Hatch, Kajarekar & Stolcke 2006, Interspeech), with the
     symmetric root, so that features stay what they were as far as they can.
 
     Args:
@@ -64,5 +67,5 @@ def within_person_normaliser(
     differences = (first - second) / scale
     # half of the mean squared difference is the variance within people
     variances, axes = np.linalg.eigh(differences.T @ differences / (2 * len(differences)))
-    strength = (variances.clip(0) + floor * max(variances.mean(), np.finfo(float).tiny)) ** -0.5
+    strength = (variances.clip(0) + floor * max(variances.mean(), LEAST_VARIANCE)) ** -0.5
     return centre, (axes * strength) @ axes.T / scale

@@ -441,6 +441,15 @@ def test_a_model_of_columns_takes_no_volumes():
         check_volumes(made("columns").card, np.zeros((1, *GRID.shape), np.float32))
 
 
+def test_numbers_that_half_the_space_does_not_hold_are_refused(tmp_path):
+    model = made()
+    next(model.network.parameters()).data[0] = 7e4
+    with pytest.raises(ModelError, match="largest of 16 bits"):
+        save_model(tmp_path / "half", model, half=True)
+    assert not (tmp_path / "half").exists()
+    assert save_model(tmp_path / "whole", model).is_dir()
+
+
 @pytest.mark.parametrize("architecture", ["sfcn", "sfcn-panel"])
 def test_half_of_the_space_costs_three_digits(tmp_path, architecture):
     model = made(architecture)

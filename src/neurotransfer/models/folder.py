@@ -125,13 +125,18 @@ def save_model(folder: Path, model: Model, *, half: bool = False) -> Path:
     `half` keeps weights in 16 bits, rounded to three digits, in half the space; they are read as float32 again.
 
     Raises:
-        ModelError: when a model lies there already.
+        ModelError: when a model lies there already, or has numbers that 16 bits do not hold.
         StorageError: when the place cannot be written.
     """
     require_new(folder)
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.network.state_dict().items()}
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+        lost = [name for name, value in state.items() if not value.isfinite().all()]
+        if lost:
+            raise ModelError(
+                f"{', '.join(lost)} have numbers beyond 65504, the largest of 16 bits; save the model with half = False"
+            )
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / WEIGHTS, lambda path: _save(state, path))

@@ -9,10 +9,10 @@ import torch
 from neurotransfer.cohort import Cohort, Grid, Split
 from neurotransfer.errors import InputError, ModelError
 from neurotransfer.models.folder import Card, Model
-from neurotransfer.models.network import Network, seeded
+from neurotransfer.models.network import Network, build_encoder, normalise, seeded
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.targets import Target
-from neurotransfer.training import Recipe, predictions
+from neurotransfer.training import Recipe, features, predictions
 from neurotransfer.transfer import (
     STRATEGIES,
     best_of,
@@ -419,3 +419,27 @@ def test_an_input_at_its_ceiling_in_training_does_not_decide_on_others(name, sha
         fitted = fit_setting(source, features, AGE, labels, SPLIT, setting, Recipe(epochs=20, batch_size=4), 0)
         predicted, _ = predict_rows(fitted, features, SPLIT.test)
         assert np.abs(predicted - 50).max() < 60, setting
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if STRATEGIES[name].encoder == "model"])
+def test_features_that_stand_still_are_normalised_and_trained_ones_are_not(volumes, name):
+    """Every strategy with a network, given a panel that was normalised: which features its head gets."""
+    arguments = {"members": 1, "width": 0.0625, "normalised": True}
+    with seeded(0):
+        network = Network(build_encoder("sfcn-panel", arguments), [AGE]).eval()
+    size = network.encoder.n_features
+    before = features(network.encoder, volumes[0])
+    normalise(network, np.full(size, 0.5), 3 * np.eye(size))
+    card = Card(
+        name="normalised", architecture="sfcn-panel", arguments=arguments, targets=(AGE,), grid=GRID, provenance={}
+    )
+    strategy = get_strategy(name)
+    source = source_of(name, Model(network, card), AGE)
+    assert source.arguments["normalised"] == strategy.on_features
+    # what a card says is what the weights are of
+    build_encoder("sfcn-panel", dict(source.arguments)).load_state_dict(source.encoder.state_dict())
+    found = features(source.encoder, volumes[0])
+    if strategy.weights == "pretrained":
+        np.testing.assert_allclose(found, 3 * (before - 0.5) if strategy.on_features else before, rtol=1e-4, atol=1e-4)
+    assert network.encoder.normalised
+    np.testing.assert_allclose(features(network.encoder, volumes[0]), 3 * (before - 0.5), rtol=1e-4, atol=1e-4)

@@ -81,13 +81,21 @@ def _network_source(
         raise InputError(f"strategy {strategy.name!r} needs a pretrained model; give a model folder")
     if model is not None:
         architecture, arguments = model.card.architecture, model.card.arguments
+    if not strategy.on_features and arguments.get("normalised"):
+        # the mixing was made for features that stand still; gradients through it made networks far worse
+        arguments = {**arguments, "normalised": False}
     if strategy.weights == "random":
         with seeded(integer_seed(seed, "weights", architecture)):
             return Source(strategy, architecture, arguments, build_encoder(architecture, dict(arguments)).eval())
     assert model is not None
     if strategy.head == "pretrained":
         _require_head(model, target)
-    return Source(strategy, architecture, arguments, model.network.encoder, model.network)
+    encoder = model.network.encoder
+    if arguments != model.card.arguments:
+        encoder = build_encoder(architecture, dict(arguments)).eval()
+        learnt = model.network.encoder.state_dict()
+        encoder.load_state_dict({name: learnt[name] for name in encoder.state_dict()})
+    return Source(strategy, architecture, arguments, encoder, model.network)
 
 
 def _require_head(model: Model, target: Target) -> None:

@@ -74,3 +74,12 @@ def test_all_problems_come_in_one_message():
 def test_a_file_that_is_not_there_names_one_that_is():
     with pytest.raises(StudyError, match=r"sim_base\.toml"):
         read_simulated_study("nowhere.toml")
+
+
+def test_unknown_changes_and_impossible_ones_are_said_at_once():
+    with pytest.raises(StudyError) as caught:
+        parse_simulated_study(SMALLEST | {"heads": {"changes": {"registerd": 0.5, "halo": -1, "cropped": 3}}})
+    said = str(caught.value)
+    assert "registerd" in said
+    assert "halo is 0 or more, got -1" in said
+    assert "cropped is from 0 to 1, got 3" in said

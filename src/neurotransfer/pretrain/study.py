@@ -33,12 +33,13 @@ class HeadsPart(Part):
     def _is_a_variety(self) -> "HeadsPart":
         problems = [] if self.variety in PRESETS else [unknown("variety", self.variety, PRESETS)]
         problems += [unknown("change of the variety", name, NAMES) for name in self.changes if name not in NAMES]
+        known = {name: value for name, value in self.changes.items() if name in NAMES}
+        try:
+            Variety(**(vars(PRESETS.get(self.variety, Variety())) | known))
+        except InputError as error:
+            problems.append(str(error))
         if problems:
             raise ValueError("; ".join(problems))
-        try:
-            assert self.values
-        except InputError as error:
-            raise ValueError(str(error)) from None
         return self
 
 

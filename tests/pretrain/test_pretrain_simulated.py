@@ -121,7 +121,7 @@ def test_people_who_are_scanned_twice_were_not_learnt_from(monkeypatch):
             Network(SFCN(width=0.0625, pooling="average"), [Target("age", "continuous")]).eval() for _ in range(2)
         ]
     monkeypatch.setattr(Heads, "make", watched)
-    network = finished(wanted, networks, torch.device("cpu"))
+    network = finished(wanted, networks)
     assert network.encoder.normalised
     learnt = 8 + 2 * 2 * 24
     for number in (0, 1):

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.linear_model import RidgeCV
 
 from neurotransfer.cohort import is_selection, read_cohort, store_volumes
@@ -19,23 +18,23 @@ from neurotransfer.targets import infer_target
 from neurotransfer.training import current, features
 
 PENALTIES = np.logspace(-2, 4, 25)
-
-
 # so many scanners that hardly two people share one; all scans of a person are by one of them
 SCANNERS = 1_000_000
 
 
-def finished(study: SimulatedStudy, networks: Sequence[Network], device: torch.device) -> Network:
+def finished(study: SimulatedStudy, networks: Sequence[Network]) -> Network:
     """Networks that were trained alone as the finished model has them, ready to predict.
 
-    Where its features are to be normalised, simulated people who were not learnt from are scanned twice on `device`. A person's
+    Where its features are to be normalised, simulated people who were not learnt from are scanned twice. A person's
     scanner stays the same: the contrast that it gives is not to be forgotten.
     """
     part, heads = study.network, study.heads
     arguments, first = part.arguments, heads.validation + part.members * study.training.epochs * heads.an_epoch
     found = panel_of(networks, arguments, joined=part.joined, mirrored=part.mirrored, normalised=part.normalised).eval()
     if part.normalised:
-        scanned = Heads(study.volume_grid, replace(heads.values, sites=SCANNERS), seed=study.seed, device=device)
+        scanned = Heads(
+            study.volume_grid, replace(heads.values, sites=SCANNERS), seed=study.seed, device=current().device
+        )
         once, again = (
             features(found.encoder, SimulatedVolumes(scanned, first, heads.twice, number)) for number in (0, 1)
         )
@@ -66,7 +65,7 @@ class RealPeople:
 
     def errors(self, networks: Sequence[Network]) -> dict[str, float]:
         """The mean absolute error on the features of networks side by side, by the number of people learnt from."""
-        return self.errors_of(finished(self.study, networks, current().device))
+        return self.errors_of(finished(self.study, networks))
 
     def errors_of(self, network: Network) -> dict[str, float]:
         """The same of a finished model."""

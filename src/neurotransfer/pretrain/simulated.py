@@ -89,7 +89,7 @@ def pretrain_simulated(
                 f"interrupted; what was learnt is kept in {str(folder)!r}: the same command goes on from there"
             ) from None
         networks = [member.network.cpu() for member in trained]
-        network = finished(study, networks, current().device)
+        network = finished(study, networks)
         found = {"validation_loss": float(np.mean([member.history.best_loss for member in trained]))}
         model = Model(network, _card(study, network, trained, found | (real.errors_of(network) if real else {})))
         rows = [{"member": place} | row for place, member in enumerate(trained, 1) for row in member.history.table]

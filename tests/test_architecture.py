@@ -9,11 +9,17 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "neurotransfer"
 MODULES = sorted(SOURCE.rglob("*.py"))
-STAGES = {"simulate", "pretrain", "transfer", "predict", "benchmark", "report"}
+STAGES = {"simulate", "prepare", "pretrain", "transfer", "predict", "benchmark", "report"}
 # stages meet through files; benchmark fits with transfer and pretrains the models that its study describes,
-# predict reads the columns of a table as transfer does, simulate shares only the grid, and pretrain learns from heads that
-# simulate makes by the batch
-MAY_CALL = {("benchmark", "transfer"), ("benchmark", "pretrain"), ("predict", "transfer"), ("pretrain", "simulate")}
+# predict reads the columns of a table as transfer does and prepares raw scans, simulate shares only the grid, and
+# pretrain learns from heads that simulate makes by the batch
+MAY_CALL = {
+    ("benchmark", "transfer"),
+    ("benchmark", "pretrain"),
+    ("predict", "transfer"),
+    ("predict", "prepare"),
+    ("pretrain", "simulate"),
+}
 PARTS = {
     "errors": set(),
     "seeding": {"errors"},
@@ -21,8 +27,9 @@ PARTS = {
     "targets": {"errors"},
     "artifacts": {"errors"},
     "published": {"errors"},
+    "workers": set(),
     "statistics": {"errors", "seeding", "targets"},
-    "cohort": {"errors", "seeding", "targets", "artifacts"},
+    "cohort": {"errors", "seeding", "targets", "artifacts", "workers"},
     "models": {"errors", "seeding", "targets", "artifacts", "cohort"},
     "training": {"errors", "seeding", "targets", "artifacts", "models"},
 }
@@ -30,7 +37,9 @@ NO_TORCH = {
     "statistics",
     "report",
     "simulate",
+    "prepare",
     "cohort",
+    "workers",
     "errors",
     "seeding",
     "targets",

@@ -155,10 +155,13 @@ def table_suffix(path: Path) -> str:
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What is needed to do it again: the given facts, Python, the platform's kind and the versions of the packages."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
+    versions = {package: package_version(package) for package in PACKAGES}
     return {**facts, "python": platform.python_version(), "machine": platform.machine(), "versions": versions}
+
+
+def package_version(package: str) -> str:
+    """The version of an installed package, `not installed` when it is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -15,6 +15,17 @@ def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
         >>> with bar("work", 2) as advance:
         ...     advance()
     """
+    with late_bar(description) as (begin, advance):
+        begin(total)
+        yield advance
+
+
+@contextmanager
+def late_bar(description: str) -> Iterator[tuple[Callable[[int], object], Callable[..., object]]]:
+    """As `bar`, of a total that is known later: its values are a function that takes it, and one that advances.
+
+    Without a total nothing is written in a log.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -34,16 +45,21 @@ def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(description, total=total or None)
-        done = 0
+        task = progress.add_task(description, total=None)
+        done, begun, known = 0, False, False
+
+        def begin(total: int) -> None:
+            nonlocal begun, known
+            begun, known = True, total > 0
+            progress.update(task, total=total or None)
 
         def advance(*_: object) -> None:
             nonlocal done
             done += 1
             progress.advance(task)
 
-        yield advance
-        if total == 0:
+        yield begin, advance
+        if not known:
             progress.update(task, total=done)
-    if not console.is_terminal:
+    if begun and not console.is_terminal:
         print(f"{description}: {done} done", file=sys.stderr)

@@ -1,8 +1,15 @@
 """Opening images: what is read as the same, and everything that is refused."""
 
 import gzip
+import json
+import os
 import re
 import struct
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -15,8 +22,6 @@ from neurotransfer.cohort.images import IMAGE_SUFFIXES, describe_image, examine_
 from neurotransfer.errors import ImageError, InputError
 
 AFFINE = np.diag([4.0, 4, 4, 1])
-# nibabel leaves it to the garbage collector to close a .mgh
-UNCLOSED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
 def made(voxels, affine=AFFINE):
@@ -57,6 +62,7 @@ def write_header(**fields):
         content = raw(path, image)
         offsets = {
             "dim": (40, "8h"),
+            "offset": (108, "f"),
             "codes": (252, "2h"),
             "srow": (280, "12f"),
             "slope": (112, "2f"),
@@ -88,7 +94,7 @@ REFUSED = {
     "a header alone": (lambda path: path.write_bytes(bytes(raw(path, noise(0))[:352])), "cannot read"),
     "constant": (write_voxels(np.full((5, 6, 7), 3, np.int16)), "is constant, every voxel is 3"),
     "zero": (write_voxels(np.zeros((5, 6, 7), np.int16)), "is constant, every voxel is 0"),
-    "one voxel": (write_voxels(np.ones((1, 1, 1), np.int16)), "is constant"),
+    "one voxel": (write_voxels(np.ones((1, 1, 1), np.int16)), "single slice"),
     "NaN": (write_with([np.nan]), "has NaN or infinite values; mend it"),
     "infinite": (write_with([np.inf]), "has NaN or infinite values; mend it"),
     "minus infinite": (write_with([-np.inf]), "has NaN or infinite values; mend it"),
@@ -115,7 +121,14 @@ REFUSED = {
     ),
     "no orientation": (write_header(codes=(0, 0)), "does not say where left is"),
     "NaN intercept": (write_header(slope=(2, np.nan)), "cannot read|NaN"),
-    "more voxels than bytes": (write_header(dim=(3, 150, 150, 150, 1, 1, 1, 1)), "cannot read"),
+    "more voxels than bytes": (
+        write_header(dim=(3, 150, 150, 150, 1, 1, 1, 1)),
+        "cannot read .*its header promises 6750000 bytes of voxels from byte 352 on, and the file has",
+    ),
+    "more bytes than voxels, a few": (write_header(dim=(3, 6, 7, 9, 1, 1, 1, 1)), "cannot read .*(promises|it ends)"),
+    "voxels before the file": (write_header(offset=(-64,)), "cannot read .*vox offset -64 too low"),
+    "voxels after the file": (write_header(offset=(8000,)), "cannot read .*(promises|it ends)"),
+    "no header": (lambda path: path.write_bytes(gzip.compress(b"")), "cannot read"),
     "no such type": (write_header(type=(9999,)), "cannot read"),
 }
 
@@ -139,6 +152,191 @@ def test_a_path_that_is_no_file_is_no_image(tmp_path, name):
         read_image(tmp_path / name)
 
 
+def write_folder(path):
+    path.mkdir()
+
+
+def write_loop(path):
+    other = path.with_name("other.nii.gz")
+    other.symlink_to(path)
+    path.symlink_to(other)
+
+
+def write_link_to_nothing(path):
+    path.symlink_to("nothing.nii.gz")
+
+
+def write_link_to_itself_as_a_folder(path):
+    path.symlink_to(path / "within")
+
+
+def write_link_to_a_device(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (write_folder, "it is a folder; give a file"),
+        (os.mkfifo, "it is a pipe or a device; give a file"),
+        (write_link_to_a_device, "it is a pipe or a device; give a file"),
+        (write_loop, "or it cannot be reached: Too many levels of symbolic links"),
+        (write_link_to_itself_as_a_folder, "or it cannot be reached: Too many levels of symbolic links"),
+        (write_link_to_nothing, ""),
+    ],
+)
+def test_what_is_no_regular_file_is_told_and_does_not_hang(tmp_path, write, message):
+    path = tmp_path / "a.nii.gz"
+    write(path)
+    with pytest.raises(ImageError, match=f"no such image .*a.nii.gz'.*{message}"):
+        read_image(path)
+
+
+@contextmanager
+def somebody_else():
+    """Root may read everything: be nobody for a while."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_no_right_to_read_is_told():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "within" / "a.nii.gz"
+        save(noise(0), path)
+        Path(folder).chmod(0o755)
+        path.chmod(0)
+        with somebody_else(), pytest.raises(ImageError, match=r"cannot read .*: Permission denied; ask its owner"):
+            read_image(path)
+        path.parent.chmod(0)
+        with somebody_else(), pytest.raises(ImageError, match=r"no such image .* cannot be reached: Permission denied"):
+            read_image(path)
+        path.parent.chmod(0o755)
+
+
+NAMES = [
+    "with spaces.nii",
+    "Größe 頭.nii.gz",
+    os.fsdecode(b"\xff\xfe.nii.gz"),
+    "quo'te\"s.mgz",
+    "new\nline.nii",
+    "UP.NII.GZ",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read_and_can_be_printed_when_it_is_refused(tmp_path, name):
+    path, image = tmp_path / name, noise(0)
+    kind = nibabel.MGHImage if name.endswith(".mgz") else nibabel.Nifti1Image
+    content = kind(np.asarray(image.dataobj, np.int16), image.affine).to_bytes()
+    path.write_bytes(content if name.endswith(".nii") else gzip.compress(content))
+    np.testing.assert_array_equal(opened(path)[1], image.dataobj)
+    assert examine_scan(path).remark == ""
+    path.write_bytes(b"no image")
+    with pytest.raises(ImageError, match="cannot read") as caught:
+        read_image(path)
+    assert len(str(caught.value).encode().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["a.img", "a.hdr", "a.img.gz", "a.mnc", "a.dcm", "a.nii.bz2", "a"])
+def test_another_format_is_refused_with_advice(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(nibabel.Nifti1Image(noise(0).dataobj, AFFINE).to_bytes())
+    with pytest.raises(ImageError, match=r"is no image that can be read; allowed: .*: convert it to NIfTI"):
+        read_image(path)
+
+
+def test_a_pair_of_header_and_voxels_is_refused_with_advice(tmp_path):
+    nibabel.save(nibabel.Nifti1Pair(noise(0).dataobj, AFFINE), tmp_path / "a.img")
+    for name in ("a.img", "a.hdr"):
+        with pytest.raises(ImageError, match="convert it to NIfTI"):
+            read_image(tmp_path / name)
+    (tmp_path / "a.hdr").rename(tmp_path / "a.nii")
+    with pytest.raises(ImageError, match="convert the pair to one NIfTI file"):
+        read_image(tmp_path / "a.nii")
+
+
+def test_an_image_with_extensions_is_read_without_them(tmp_path):
+    image = noise(0)
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"who was scanned"))
+    path = save(image, tmp_path / "scan.nii.gz")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    # a size of an extension that would read the file to its end, or nothing
+    for size in (-5, 0, 7, 2**31 - 1):
+        struct.pack_into("<i", content, 352, size)
+        path.write_bytes(gzip.compress(bytes(content)))
+        found, voxels = opened(path)
+        np.testing.assert_array_equal(voxels, image.dataobj)
+        assert not found.header.extensions
+
+
+# in a process of its own, whose memory it measures: each file must be told apart without ever taking 2 GiB
+MEMORY = r"""
+import gzip, json, resource, sys
+from pathlib import Path
+import nibabel, numpy as np
+from neurotransfer.cohort.images import examine_scan
+from neurotransfer.errors import ImageError
+
+folder = Path(sys.argv[1])
+zeros = gzip.compress(bytes(2**24), compresslevel=9, mtime=0)
+
+def header(shape, dtype):
+    fields = nibabel.Nifti2Header()
+    fields["dim"][:4] = 3, *shape
+    fields["pixdim"][:4] = 1
+    fields.set_data_dtype(dtype)
+    fields.set_sform(np.diag([0.4, 0.4, 0.4, 1]), 1)
+    fields["vox_offset"] = 544
+    return fields.binaryblock + bytes(4)
+
+def sparse(name, shape, dtype, values):
+    with (folder / name).open("wb") as file:
+        file.write(header(shape, dtype))
+        file.seek(544 + 2**26 * np.dtype(dtype).itemsize)
+        file.write((1 + np.arange(values) % 99).astype(dtype).tobytes())
+        file.truncate(544 + 2**27 * np.dtype(dtype).itemsize)
+
+def packed(name, shape, dtype, members):
+    (folder / name).write_bytes(gzip.compress(header(shape, dtype)) + members * zeros)
+
+packed("promise.nii.gz", (30000,) * 3, "u1", 1)
+packed("small.nii.gz", (512,) * 3, "f8", 1)
+packed("bomb.nii.gz", (3,) * 3, "u1", 1000)
+packed("zeros.nii.gz", (512,) * 3, "u1", 8)
+sparse("promise.nii", (30000,) * 3, "u1", 9)
+sparse("beyond.nii", (512, 512, 513), "u1", 9)
+sparse("largest.nii", (512,) * 3, "f8", 2**23)
+found = {}
+for path in sorted(folder.iterdir()):
+    try:
+        found[path.name] = examine_scan(path).remark
+    except ImageError as error:
+        found[path.name] = str(error)
+found["GiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps(found))
+"""
+
+
+def test_no_file_takes_more_memory_than_a_head_may(tmp_path):
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path)], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found.pop("GiB") < 1.75
+    assert re.search(r"promise.nii.gz' has 30000 x 30000 x 30000 voxels; allowed: 134217728", found["promise.nii.gz"])
+    assert re.search(r"promise.nii' has 30000 x 30000 x 30000 voxels", found["promise.nii"])
+    assert re.search(r"512 x 512 x 513 voxels", found["beyond.nii"])
+    assert re.search(r"promises 1073741824 bytes .*, which hold at most \d+ when", found["small.nii.gz"])
+    assert re.search(r"goes on for more than 67108864 bytes after its last voxel", found["bomb.nii.gz"])
+    assert re.search(r"is constant, every voxel is 0", found["zeros.nii.gz"])
+    assert found["largest.nii"] == ""
+
+
 @pytest.mark.parametrize("write", [write_damaged_gzip, write_gzip_without_its_end])
 def test_a_compressed_file_whose_checksum_fails_is_refused(tmp_path, write):
     path = tmp_path / "scan.nii.gz"
@@ -160,7 +358,6 @@ def test_a_text_file_named_mgz_and_a_truncated_mgz_are_refused(tmp_path):
         read_image(path)
 
 
-@UNCLOSED
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
 def test_every_format_gives_the_same_voxels_and_place(tmp_path, suffix):
     image = noise(1, affine=np.array([[-4.0, 0, 0, 10], [0, 0, 3, -5], [0, 2, 0, 7], [0, 0, 0, 1]]))
@@ -184,15 +381,40 @@ def test_the_orientation_is_told_as_it_is_stored(tmp_path, codes):
 def test_every_type_of_numbers_is_read(tmp_path, dtype):
     voxels = np.random.default_rng(0).integers(0, 100, (5, 6, 7)).astype(dtype)
     path = save(nibabel.Nifti1Image(voxels, AFFINE, dtype=dtype), tmp_path / "scan.nii.gz")
-    np.testing.assert_array_equal(opened(path)[1], voxels)
+    found = opened(path)[1]
+    np.testing.assert_array_equal(found, voxels)
+    assert found.dtype == (dtype if dtype[0] in "iu" else "f4")
 
 
-def test_slope_and_intercept_of_the_header_are_applied(tmp_path):
+@pytest.mark.parametrize("dtype", [">u1", ">i2", ">u4", ">f4", ">f8", "<i8", "<u8"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_every_order_of_bytes_is_read_and_64_bits_become_float32(tmp_path, dtype, suffix):
+    voxels = np.random.default_rng(0).integers(0, 200, (5, 6, 7)).astype(dtype)
+    header = nibabel.Nifti1Header(endianness=dtype[0])
+    header.set_data_dtype(voxels.dtype)
+    found = opened(save(nibabel.Nifti1Image(voxels, AFFINE, header), tmp_path / f"scan{suffix}"))[1]
+    np.testing.assert_array_equal(found, voxels)
+    assert found.dtype == (dtype[1:] if dtype[1] in "iu" and dtype[2] != "8" else "f4")
+    assert found.dtype.isnative
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_slope_and_intercept_of_the_header_are_applied(tmp_path, dtype, suffix):
+    image = made(np.asarray(noise(3).dataobj, dtype))
+    image.header.set_slope_inter(0.37, -10.1)
+    path = save(image, tmp_path / f"scan{suffix}")
+    expected = np.asarray(nibabel.load(path).dataobj).astype(np.float32)
+    found = opened(path)[1]
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.float32
+
+
+def test_an_image_of_many_parts_is_read_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("neurotransfer.cohort.images.VOXELS_AT_ONCE", 37)
     image = noise(3)
-    image.header.set_slope_inter(0.5, 10)
-    path = save(image, tmp_path / "scan.nii")
-    np.testing.assert_allclose(opened(path)[1], 0.5 * np.asarray(image.dataobj, float) + 10)
-    image.header.set_slope_inter(1, 0)
+    for suffix in (".nii", ".nii.gz"):
+        np.testing.assert_array_equal(opened(save(image, tmp_path / f"scan{suffix}"))[1], image.dataobj)
 
 
 @pytest.mark.parametrize("slope", [0, np.nan, np.inf])
@@ -211,7 +433,7 @@ def test_the_extremes_of_int16_do_not_overflow(tmp_path):
 
 def test_the_sform_is_preferred_and_the_qform_is_used_without_it(tmp_path):
     image = noise(0)
-    sform, qform = np.diag([2.0, 2, 2, 1]), np.diag([-3.0, 3, 3, 1])
+    sform, qform = np.diag([-2.0, 2, 2, 1]), np.diag([-3.0, 3, 3, 1])
     image.set_sform(sform, 4)
     image.set_qform(qform, 1)
     np.testing.assert_allclose(read_image(save(image, tmp_path / "both.nii")).affine, sform)
@@ -267,7 +489,6 @@ def test_a_mask_that_leaves_nothing_is_told(tmp_path):
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@UNCLOSED
 @FUZZ
 @given(content=st.binary(max_size=1500), suffix=st.sampled_from(IMAGE_SUFFIXES), compress=st.booleans())
 def test_random_bytes_give_nothing_but_our_error(tmp_path, content, suffix, compress):

@@ -381,7 +381,7 @@ def test_a_scan_that_cannot_be_used_stops_all_processes(tmp_path, many):
 
 
 def test_a_process_that_dies_is_told(tmp_path, many, monkeypatch):
-    monkeypatch.setattr(storing, "_start", die)
+    monkeypatch.setattr(storing, "start_worker", die)
     with pytest.raises(InterruptedRunError, match="a process that made volumes died, killed or out of memory"):
         store_volumes(tmp_path / "store", many, SMALL, workers=2)
     assert not FILES & {path.name for path in (tmp_path / "store").iterdir()}

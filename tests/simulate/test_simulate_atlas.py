@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 
+from neurotransfer.cohort.regions import ONE_SIDED, REGIONS, nearest_region
 from neurotransfer.simulate.atlas import (
     DEPTHS_MM,
     FIELD_KNOTS,
     FIELD_MM,
     GREY,
     KIND_OF_REGION,
-    ONE_SIDED,
-    REGIONS,
     SPACING_MM,
     WHITE,
     knots_mm,
     load_atlas,
-    nearest_region,
     places_along,
 )
 

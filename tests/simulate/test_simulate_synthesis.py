@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from neurotransfer.cohort import Grid
-from neurotransfer.simulate.atlas import REGIONS
+from neurotransfer.cohort.regions import REGIONS
 from neurotransfer.simulate.synthesis import Heads, SimulatedVolumes
 from neurotransfer.simulate.variety import NAMES, PRESETS, Variety
 

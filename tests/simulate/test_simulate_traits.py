@@ -89,7 +89,7 @@ def test_links_name_targets_and_traits_that_exist():
 
 
 def test_sides_are_alike_but_not_the_same(people):
-    from neurotransfer.simulate.atlas import REGIONS
+    from neurotransfer.cohort.regions import REGIONS
 
     left, right = (list(REGIONS).index(f"{side}_hippocampus") for side in ("left", "right"))
     own = people.regional["thickness"]

@@ -15,7 +15,7 @@ from neurotransfer.benchmark.cell import cell_path
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
 from neurotransfer.benchmark.study import CohortPart, Study, read_study
-from neurotransfer.benchmark.workers import one_thread, run_cells
+from neurotransfer.benchmark.workers import run_cells
 from neurotransfer.benchmark.workspace import (
     STUDY,
     Workspace,
@@ -29,11 +29,12 @@ from neurotransfer.benchmark.workspace import (
 )
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
-from neurotransfer.models.folder import CARD, SHIPPED, Card, load_model
+from neurotransfer.models.folder import CARD, SHIPPED, Card, load_model, require_preparation
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import current, using
 from neurotransfer.transfer import get_strategy
 from neurotransfer.transfer.source import column_values
+from neurotransfer.workers import one_thread
 
 Advance = Callable[..., object]
 Progress = Callable[[str, int], Any]
@@ -178,6 +179,7 @@ def _plan(study: Study, cohort: Cohort) -> Plan:
         if part.path is not None:
             cards[name] = load_model(part.path).card
             _require_grid(name, cards[name], study)
+            require_preparation(cards[name], cohort)
     plan = make_plan(study, cohort, cards)
     if study.regional_columns:
         column_values(cohort, study.regional_columns)

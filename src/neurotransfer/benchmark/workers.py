@@ -1,25 +1,20 @@
 """Do cells in this process or in several: the results do not depend on how many."""
 
 import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing.connection import wait as wait_for_handles
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits
 
 from neurotransfer.benchmark.cell import run_cell
 from neurotransfer.benchmark.plan import Cell
 from neurotransfer.benchmark.workspace import Workspace, engine_of, open_workspace
 from neurotransfer.errors import InterruptedRunError
 from neurotransfer.training import use
+from neurotransfer.workers import one_thread, start_worker
 
 _workspace: Workspace | None = None
 
@@ -65,33 +60,12 @@ def _drain(pool: ProcessPoolExecutor, cells: list[Cell], on_cell: Callable[[], o
 
 def _start(folder: Path) -> None:
     global _workspace
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start_worker()
     torch.set_num_threads(1)
-    threadpool_limits(1)
     _workspace = open_workspace(folder)
     use(replace(engine_of(folder, _workspace.study), threads=1))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_handles([parent.sentinel])
-        os._exit(1)
 
 
 def _work(cell: Cell) -> None:
     assert _workspace is not None
     run_cell(_workspace, cell)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for torch and for linear algebra, as in a worker: the number of threads changes the order of sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,7 +1,10 @@
 """Commands that make and use models: pretrain, transfer, predict, embed."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -15,10 +18,13 @@ from neurotransfer.cli.options import (
     Mask,
     ModelFolder,
     Precision,
+    Prepare,
+    PreparedFolder,
     Scans,
     Seed,
     Space,
     TableOut,
+    Workers,
     app,
     given,
     heard,
@@ -28,7 +34,7 @@ from neurotransfer.cli.options import (
     triple,
     use_engine,
 )
-from neurotransfer.errors import InputError
+from neurotransfer.errors import CohortError, InputError, unknown
 
 
 @app.command()
@@ -200,21 +206,50 @@ def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, option
     from neurotransfer.models import load_model
     from neurotransfer.predict import embed as run_embed
     from neurotransfer.predict import predict as run_predict
-    from neurotransfer.predict import read_scans
     from neurotransfer.progress import bar
 
     table_suffix(out)
     require_no_file(out)
     loaded = load_model(model)
     use_engine(options.pop("device"), options.pop("precision"))
-    with bar("check", 0) as advance:
-        cohort = read_scans(scans, on_scan=advance, images=loaded.card.grid is not None, **options)
-    seen = len(loaded.card.overlap(cohort))
-    say([*cohort.notes, *([f"the model was trained on {seen} of these people: too good for them"] if seen else [])])
-    with bar("volumes", len(cohort)) as advance:
-        table = (run_embed if embedding else run_predict)(loaded, cohort, on_scan=advance)
+    with _ready(loaded.card, scans, **options) as (cohort, images, failed):
+        seen = len(loaded.card.overlap(cohort))
+        say([f"the model was trained on {seen} of these people: too good for them"] if seen else [])
+        with bar("volumes", len(cohort)) as advance:
+            table = (run_embed if embedding else run_predict)(loaded, cohort, on_scan=advance)
+    if images:
+        table["image"] = images
     write_table(out, table)
     print(f"{len(table)} rows lie in {out}")
+    if failed:
+        raise CohortError(scans, [f"{scan}: {why}" for scan, why in failed], "these scans have no row in the table")
+
+
+@contextmanager
+def _ready(
+    card: Any, scans: Path, prepare: str, prepared: Path | None, workers: int, alignment: str, **options: Any
+) -> Iterator[tuple[Any, tuple[str, ...], tuple[tuple[str, str], ...]]]:
+    """The cohort of what a user has, prepared if it is raw; the images it was made of, and what failed."""
+    from neurotransfer.predict import AUTO, NEVER, read_scans, ready_scans
+    from neurotransfer.prepare.inputs import Choice
+    from neurotransfer.progress import bar, late_bar
+
+    if prepare not in (AUTO, "always", NEVER):
+        raise InputError(unknown("--prepare", prepare, (AUTO, "always", NEVER)))
+    ready = None
+    with TemporaryDirectory(prefix="neurotransfer-") as temporary:
+        if card.grid is not None and alignment == "world":
+            with late_bar("prepare") as (begin, advance):
+                ready = ready_scans(scans, card, prepared or Path(temporary), Choice(**options), mode=prepare,
+                                    workers=workers, on_found=begin, on_scan=advance)  # fmt: skip
+        if ready is not None:
+            say(ready.notes)
+            yield ready.cohort, ready.images, ready.failed
+            return
+        with bar("check", 0) as advance:
+            cohort = read_scans(scans, on_scan=advance, images=card.grid is not None, alignment=alignment, **options)
+        say(cohort.notes)
+        yield cohort, (), ()
 
 
 @app.command()
@@ -226,12 +261,15 @@ def predict(
     desc: Desc = None,
     mask: Mask = None,
     alignment: Alignment = "world",
+    prepare: Prepare = "auto",
+    prepared: PreparedFolder = None,
+    workers: Workers = CORES,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """Predict every target of a model for every scan."""
-    options = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
-    options |= {"device": device, "precision": precision}
+    """Predict every target of a model for every scan; raw heads are prepared by the model's recipe first."""
+    options: dict[str, Any] = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
+    options |= {"device": device, "precision": precision, "prepare": prepare, "prepared": prepared, "workers": workers}
     _table_of_scans(model, scans, out, embedding=False, options=options)
 
 
@@ -244,10 +282,13 @@ def embed(
     desc: Desc = None,
     mask: Mask = None,
     alignment: Alignment = "world",
+    prepare: Prepare = "auto",
+    prepared: PreparedFolder = None,
+    workers: Workers = CORES,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
     """Write the features that a model's encoder gives for every scan."""
-    options = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
-    options |= {"device": device, "precision": precision}
+    options: dict[str, Any] = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
+    options |= {"device": device, "precision": precision, "prepare": prepare, "prepared": prepared, "workers": workers}
     _table_of_scans(model, scans, out, embedding=True, options=options)

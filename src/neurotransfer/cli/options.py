@@ -31,7 +31,18 @@ CohortPath = Annotated[
     ),
 ]
 ModelFolder = Annotated[Path, typer.Argument(help="A model folder, or sim-base, which comes with the package.")]
-Scans = Annotated[Path, typer.Argument(help="A scan, a folder of scans, a table of scans or a BIDS folder.")]
+Scans = Annotated[
+    Path,
+    typer.Argument(
+        help="A scan, a folder of scans, a table of scans or a BIDS folder, ready or raw; DICOM, FreeSurfer, FastSurfer."
+    ),
+]
+Prepare = Annotated[
+    str, typer.Option(help="'auto': scans with skull, or not in MNI152, are prepared first; 'always'; 'never'.")
+]
+PreparedFolder = Annotated[
+    Path | None, typer.Option(help="Keep what was prepared in this folder, for the next time and for a look at it.")
+]
 TableOut = Annotated[Path, typer.Option(help="The new table to write: .tsv, .csv or .parquet.")]
 Space = Annotated[str | None, typer.Option(help="BIDS space of the images to take, e.g. MNI152.")]
 Desc = Annotated[str | None, typer.Option(help="BIDS desc of the images to take.")]

@@ -33,7 +33,21 @@ def bids_table(root: Path, space: str | None, desc: str | None, mask: str | None
         CohortError: when a file's name is not that of its folder, a participant's session has several images, or an
             image has no mask.
     """
-    people = _participants(root)
+    people = participants_of(root)
+    images = t1w_images(root)
+    images = choose(choose(images, "space", space, root), "desc", desc, root)
+    table = pd.DataFrame([_row(path, root, mask) for path in images])
+    _require_masks_and_one_image(table, root, mask)
+    return with_people(table, people)
+
+
+def t1w_images(root: Path) -> list[Path]:
+    """The T1-weighted images below `root`, without those of its derivatives.
+
+    Raises:
+        InputError: when there is none.
+        CohortError: when a file's name is not that of its folder.
+    """
     images = [
         path
         for path in sorted(root.glob("sub-*/**/*_T1w.nii*"))
@@ -44,15 +58,46 @@ def bids_table(root: Path, space: str | None, desc: str | None, mask: str | None
             f"no T1-weighted image (sub-*/**/*_T1w.nii or .nii.gz) below {str(root)!r}; is it a BIDS dataset?"
         )
     _require_names(images, root)
-    images = _choose(_choose(images, "space", space, root), "desc", desc, root)
-    table = pd.DataFrame([_row(path, root, mask) for path in images])
-    _require_masks_and_one_image(table, root, mask)
+    return images
+
+
+def with_people(table: pd.DataFrame, people: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A table of scans joined with one of people (and sessions, where it names them); and remarks on what did not match."""
     keys = _keys(people)
     merged = table.merge(people, on=keys, how="left", validate="many_to_one", suffixes=("", "_participants"))
     return merged, _remarks(table, people, keys)
 
 
-def _participants(root: Path) -> pd.DataFrame:
+def with_sessions(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """A table of scans with what `sub-*/sub-*_sessions.tsv` say of their sessions; that counts more than what stands there."""
+    parts = []
+    for participant in table["participant_id"].unique():
+        path = root / participant / f"{participant}_sessions.tsv"
+        if path.is_file():
+            found = read_text_table(path)
+            if "session_id" in found:
+                parts.append(found.assign(participant_id=participant))
+    if not parts:
+        return table
+    sessions = pd.concat(parts, ignore_index=True).drop_duplicates(["participant_id", "session_id"])
+    sessions["session_id"] = _prefixed(sessions["session_id"], "ses-")
+    keys = ["participant_id", "session_id"]
+    new = table[keys].merge(sessions, on=keys, how="left")
+    table = table.copy()
+    for column in new.columns.drop(keys):
+        kept = table[column].to_numpy() if column in table else np.full(len(table), "")
+        said = new[column].fillna("").to_numpy()
+        table[column] = np.where(said == "", kept, said)
+    return table
+
+
+def participants_of(root: Path) -> pd.DataFrame:
+    """The table `participants.tsv` of a dataset, labels with their prefixes.
+
+    Raises:
+        InputError: when it is absent or has no column participant_id.
+        CohortError: when a person has no name or stands there twice.
+    """
     path = root / "participants.tsv"
     if not path.is_file():
         raise InputError(
@@ -91,7 +136,12 @@ def _require_names(images: list[Path], root: Path) -> None:
         raise CohortError(root, problems, "rename the file or the folder; BIDS labels are letters and digits only")
 
 
-def _choose(images: list[Path], entity: str, wanted: str | None, root: Path) -> list[Path]:
+def choose(images: list[Path], entity: str, wanted: str | None, root: Path) -> list[Path]:
+    """The images with this label of an entity; where None is wanted, those without it, or the only one that there is.
+
+    Raises:
+        InputError: naming what there is, when none has it.
+    """
     found = [entities(path).get(entity) for path in images]
     if wanted is None and None not in found and len(set(found)) == 1:
         return images
@@ -107,11 +157,12 @@ def _choose(images: list[Path], entity: str, wanted: str | None, root: Path) -> 
 def _row(path: Path, root: Path, mask: str | None) -> dict[str, str]:
     parts = entities(path)
     row = {"participant_id": f"sub-{parts['sub']}", "session_id": f"ses-{parts['ses']}" if "ses" in parts else ""}
-    inside = _mask_of(path, mask) if mask else None
+    inside = mask_of(path, mask) if mask else None
     return row | {"image": str(path.relative_to(root)), "mask": str(inside.relative_to(root)) if inside else ""}
 
 
-def _mask_of(path: Path, desc: str) -> Path | None:
+def mask_of(path: Path, desc: str) -> Path | None:
+    """The mask beside an image that has its entities and this `desc`."""
     want = entities(path) | {"desc": desc}
     candidates = path.parent.glob(f"*desc-{desc}_mask.nii*")
     return next((candidate for candidate in sorted(candidates) if entities(candidate) == want), None)

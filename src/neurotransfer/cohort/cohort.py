@@ -1,6 +1,7 @@
 """A cohort: the table of scans as every stage sees it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ class Cohort:
 
     `alignment` says how its scans are laid on a grid (`world`: they are in MNI space; `centre`: native space); `notes`
     are remarks for the reader (people without a scan, say). `image` is empty in a cohort of table columns only.
+    `preparation` is what `neurotransfer prepare` says of how its volumes were made, empty when they were not made by it.
 
     Example:
         >>> Cohort("tiny", pd.DataFrame({"participant_id": ["a", "a", "b"]})).n_participants
@@ -29,6 +31,7 @@ class Cohort:
     table: pd.DataFrame
     alignment: str = "world"
     notes: tuple[str, ...] = field(default=())
+    preparation: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -68,4 +71,4 @@ class Cohort:
 
     def rows(self, indices: np.ndarray) -> "Cohort":
         """The same cohort with some of its rows only."""
-        return Cohort(self.name, self.table.iloc[indices].reset_index(drop=True), self.alignment, self.notes)
+        return replace(self, table=self.table.iloc[indices].reset_index(drop=True))

@@ -1,93 +1,136 @@
 """The one place that opens images: a file on disk to checked voxels, with a mask where there is one."""
 
 import gzip
-from itertools import product
+import io
+import stat
+from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nibabel
 import numpy as np
 from nibabel.orientations import aff2axcodes
 
-from neurotransfer.artifacts import is_file
+from neurotransfer.cohort.header import (
+    HEADER_BYTES,
+    LARGEST_EXTRA_BYTES,
+    Header,
+    apart_mm,
+    read_header,
+    require_fitting,
+)
 from neurotransfer.errors import ImageError
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".mgz", ".mgh")
 LARGEST = 1e30
-SIDES_MM = (0.05, 30)
 BACKGROUND = 0.1
+VOXELS_AT_ONCE = 2**20
 
 
 def read_image(path: Path) -> nibabel.spatialimages.SpatialImage:
     """Open a T1-weighted image; its voxels are read and checked.
 
     Raises:
-        ImageError: when it is absent, not an image, truncated, not 3D, or has NaN, only one value, or no volume.
+        ImageError: when it is absent, not an image, truncated, damaged, too large for a head, not 3D, or has NaN, only one
+            value, no volume, or no side that is left.
     """
     return opened(path)[0]
 
 
 def opened(path: Path) -> tuple[nibabel.spatialimages.SpatialImage, np.ndarray]:
-    """The image and its voxels, checked as by `read_image`; so that they are read from the disk only once."""
-    if not is_file(path):
-        raise ImageError(f"no such image {str(path)!r}")
+    """The image and its voxels (i, j, k), checked as by `read_image`; so that they are read from the disk only once.
+
+    Integers of up to 32 bits are as they are stored; everything else, and what has a slope or an intercept, is float32.
+    Whatever the file, no more memory is taken than the largest head needs, 512 MiB.
+    """
+    file_bytes = _size_of(path)
     if not path.name.lower().endswith(IMAGE_SUFFIXES):
-        raise ImageError(f"{str(path)!r} is no image that can be read; allowed: {', '.join(IMAGE_SUFFIXES)}")
+        raise ImageError(
+            f"{str(path)!r} is no image that can be read; allowed: {', '.join(IMAGE_SUFFIXES)}: convert it to NIfTI "
+            "(mri_convert or nibabel for .img, .hdr and .mnc, dcm2niix for DICOM)"
+        )
     try:
-        image: Any = nibabel.load(path)
-        voxels = np.asanyarray(image.dataobj)
-        affine = np.asarray(image.affine, np.float64)
-        _require_checksum(path)
+        header, voxels = _read(path, file_bytes)
+    except (ImageError, MemoryError):
+        raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"cannot read {str(path)!r} as an image ({reason}); it may be truncated or no NIfTI") from None
-    problem = _problem(voxels, affine) or _unoriented(image)
+        raise ImageError(_refusal(path, error)) from None
+    with np.errstate(all="ignore"):
+        problem = _problem(voxels)
     if problem:
         raise ImageError(f"{str(path)!r} {problem}")
-    return image, voxels
+    return header.image(path), voxels
 
 
-def _require_checksum(path: Path) -> None:
-    # nibabel stops after the last voxel and never sees the checksum at the end of a compressed file
-    if path.name.lower().endswith((".gz", ".mgz")):
-        with gzip.open(path) as file:
-            while file.read(2**20):
-                pass
+def _size_of(path: Path) -> int:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise ImageError(f"no such image {str(path)!r}") from None
+    except OSError as error:
+        raise ImageError(f"no such image {str(path)!r}, or it cannot be reached: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+        raise ImageError(f"no such image {str(path)!r}: it is {what}; give a file")
+    return found.st_size
 
 
-def _unoriented(image: nibabel.spatialimages.SpatialImage) -> str:
-    if isinstance(image, nibabel.Nifti1Pair) and not (image.header["sform_code"] or image.header["qform_code"]):
-        return (
-            "does not say where left is (its sform and qform codes are 0); convert it again from DICOM, or set its "
-            "affine where you know it (nibabel: image.set_sform(affine, 1))"
-        )
-    return ""
+def _refusal(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"cannot read {str(path)!r}: {error.strerror}; ask its owner for the right to read it"
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"cannot read {str(path)!r} as an image ({reason}); it may be truncated or no NIfTI"
 
 
-def _problem(voxels: np.ndarray, affine: np.ndarray) -> str:
-    shape = voxels.shape[:3] if voxels.ndim == 4 and voxels.shape[3] == 1 else voxels.shape
-    if len(shape) != 3:
-        return f"has shape {voxels.shape}; a T1-weighted scan has three dimensions: choose one volume"
-    if 0 in shape:
-        return f"is empty, shape {voxels.shape}"
-    if voxels.dtype.kind not in "iufb":
-        return f"has values of type {voxels.dtype}; allowed: numbers"
-    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+def _read(path: Path, file_bytes: int) -> tuple[Header, np.ndarray]:
+    compressed = path.name.lower().endswith((".gz", ".mgz"))
+    with gzip.open(path) if compressed else path.open("rb") as file:
+        header = read_header(file.read(HEADER_BYTES), path)
+        require_fitting(header, file_bytes, compressed)
+        file.seek(header.offset)
+        voxels = _voxels(file, header)
+        if compressed:
+            _require_end(file)
+    return header, voxels
+
+
+def _voxels(file: io.BufferedIOBase, header: Header) -> np.ndarray:
+    """The voxels (i, j, k) from where the file stands, a part at a time, so that they are never there twice."""
+    slope, intercept = header.fields.get_slope_inter()
+    scaled = (slope or 1.0, intercept or 0.0) != (1.0, 0.0)
+    kept = header.dtype.kind in "iu" and header.dtype.itemsize <= 4 and not scaled
+    voxels = np.empty(prod(header.shape), header.dtype.newbyteorder("=") if kept else np.float32)
+    with np.errstate(all="ignore"):
+        for start in range(0, voxels.size, VOXELS_AT_ONCE):
+            part = voxels[start : start + VOXELS_AT_ONCE]
+            stored = np.frombuffer(_exactly(file, part.size * header.dtype.itemsize), header.dtype)
+            part[:] = stored.astype(np.float64) * slope + intercept if scaled else stored
+    return voxels.reshape(header.shape, order="F")
+
+
+def _exactly(file: io.BufferedIOBase, n_bytes: int) -> bytes:
+    content = file.read(n_bytes)
+    if len(content) != n_bytes:
+        raise ValueError(f"it ends {n_bytes - len(content)} bytes or more before its last voxel")
+    return content
+
+
+def _require_end(file: io.BufferedIOBase) -> None:
+    # the checksum of a compressed file is compared at its end
+    for _ in range(LARGEST_EXTRA_BYTES // 2**20):
+        if not file.read(2**20):
+            return
+    raise ValueError(f"it goes on for more than {LARGEST_EXTRA_BYTES} bytes after its last voxel")
+
+
+def _problem(voxels: np.ndarray) -> str:
+    lowest, highest = voxels.min(), voxels.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
         return "has NaN or infinite values; mend it (nilearn.image.clean_img or numpy.nan_to_num)"
-    if max(float(voxels.max()), -float(voxels.min())) > LARGEST:
-        return f"has values from {voxels.min():g} to {voxels.max():g}; its header or its scaling is damaged"
-    if voxels.min() == voxels.max():
-        return f"is constant, every voxel is {voxels.flat[0]}"
-    sides_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    if (
-        not np.isfinite(affine).all()
-        or abs(np.linalg.det(affine[:3, :3])) < 1e-3 * sides_mm.prod()
-        or not sides_mm.all()
-    ):
-        return "has an affine that maps no volume; its header is damaged"
-    if sides_mm.min() < SIDES_MM[0] or sides_mm.max() > SIDES_MM[1]:
-        sides = " x ".join(f"{side:.3g}" for side in sides_mm)
-        return f"has voxels of {sides} mm; allowed: {SIDES_MM[0]} to {SIDES_MM[1]}: its header is damaged or not in mm"
+    if max(float(highest), -float(lowest)) > LARGEST:
+        return f"has values from {lowest:g} to {highest:g}; its header or its scaling is damaged"
+    if lowest == highest:
+        return f"is constant, every voxel is {lowest}"
     return ""
 
 
@@ -122,30 +165,47 @@ def examine_scan(path: Path, mask: Path | None = None) -> Examined:
         head = head_of(path, image, voxels, mask)
     except ImageError as error:
         return Examined(_described(image), str(error), 0.0)
-    voxel_litres = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1e6
-    bright = head > BACKGROUND * np.percentile(head[head > 0], 99)
-    return Examined(_described(image), "", int(bright.sum()) * voxel_litres)
+    del voxels
+    return Examined(_described(image), "", bright_litres(head, image.affine))
+
+
+def bright_litres(head: np.ndarray, affine: np.ndarray) -> float:
+    """Litres of what is brighter than a tenth of the brightest tissue; `head` (i, j, k) has voxels above zero.
+
+    Example:
+        >>> bright_litres(np.ones((100, 100, 100)), np.diag([1.0, 1, 1, 1]))
+        1.0
+    """
+    bright = head > BACKGROUND * np.percentile(head[head > 0], 99, overwrite_input=True)
+    return int(bright.sum()) * (abs(float(np.linalg.det(affine[:3, :3]))) / 1e6)
 
 
 def head_of(path: Path, image: nibabel.spatialimages.SpatialImage, voxels: np.ndarray, mask: Path | None) -> np.ndarray:
     """The voxels above zero inside the mask as float32 (i, j, k), zero elsewhere."""
-    head = np.clip(voxels.reshape(image.shape[:3]), 0, None).astype(np.float32)
+    head = voxels.astype(np.float32)
+    np.clip(head, 0, None, out=head)
     if mask is not None:
-        head[~_mask(mask, image, path)] = 0
+        head[~mask_of_scan(mask, image, path)] = 0
     if not head.any():
         raise ImageError(f"{str(path)!r} has no voxel above zero{' inside its mask' if mask is not None else ''}")
     return head
 
 
-def _mask(path: Path, image: nibabel.spatialimages.SpatialImage, scan: Path) -> np.ndarray:
+def mask_of_scan(path: Path, image: nibabel.spatialimages.SpatialImage, scan: Path) -> np.ndarray:
+    """The mask (i, j, k) bool of an image, which was read from `scan`.
+
+    Raises:
+        ImageError: when it cannot be read, or differs from the image in shape, orientation or place.
+    """
     mask, inside = opened(path)
     if _described(mask) != _described(image):
         found, wanted = (f"{shape} {orientation}" for shape, orientation in map(_described, (mask, image)))
         raise ImageError(
             f"image and mask differ in shape or orientation: {str(path)!r} is {found}, {str(scan)!r} is {wanted}"
         )
-    corners = np.array(list(product(*[(0, side - 1) for side in image.shape[:3]], (1,))), float)
-    apart_mm = float(np.linalg.norm(corners @ (mask.affine - image.affine).T, axis=1).max())
-    if apart_mm > 0.5 * np.linalg.norm(image.affine[:3, :3], axis=0).min():
-        raise ImageError(f"image and mask lie {apart_mm:.3g} mm apart: {str(path)!r} is not the mask of {str(scan)!r}")
-    return inside.reshape(image.shape[:3]) > 0.5
+    distance_mm = apart_mm(image.shape, mask.affine, image.affine)
+    if distance_mm > 0.5 * np.linalg.norm(image.affine[:3, :3], axis=0).min():
+        raise ImageError(
+            f"image and mask lie {distance_mm:.3g} mm apart: {str(path)!r} is not the mask of {str(scan)!r}"
+        )
+    return inside > 0.5

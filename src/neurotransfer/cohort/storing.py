@@ -4,15 +4,12 @@ import io
 import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from multiprocessing.connection import wait as wait_for_handles
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from neurotransfer.cohort.grid import Grid
 from neurotransfer.cohort.store import ARRAY, DTYPES, FORMAT, SCANS, STORE, VolumeStore, self_checksum
 from neurotransfer.cohort.volumes import load_volume
 from neurotransfer.errors import InputError, InterruptedRunError, StorageError, unknown
+from neurotransfer.workers import start_worker
 
 # to start a process takes seconds, as some scans do
 LEAST_A_PROCESS = 16
@@ -185,7 +183,7 @@ def _volumes(cohort: Cohort, grid: Grid, bits: int, workers: int) -> Volumes:
 
 def _by_processes(cohort: Cohort, grid: Grid, bits: int, processes: int) -> Volumes:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker)
     waiting: deque[Future[np.ndarray]] = deque()
     try:
         for scan in cohort.images:
@@ -202,15 +200,3 @@ def _by_processes(cohort: Cohort, grid: Grid, bits: int, processes: int) -> Volu
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_handles([parent.sentinel])
-        os._exit(1)

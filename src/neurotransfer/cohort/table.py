@@ -11,6 +11,8 @@ from neurotransfer.artifacts import is_file, is_folder
 from neurotransfer.cohort.bids import bids_table
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.images import examine_scan
+from neurotransfer.cohort.preparation import identity_of, preparation_of
+from neurotransfer.cohort.recipes import NATIVE
 from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.cohort.volumes import ALIGNMENTS
 from neurotransfer.errors import CohortError, ImageError, InputError, unknown
@@ -19,8 +21,8 @@ from neurotransfer.targets import as_text, infer_target
 NATIVE_ADVICE = 'images in native space may differ: say so with alignment = "centre"'
 LARGEST_BRAIN_LITRES = 2.3
 SKULL_NOTE = (
-    f"fill more than {LARGEST_BRAIN_LITRES} litres and seem to have their skull; networks here know heads without it: give "
-    "brain masks (a column mask, or mask = NAME for a BIDS folder)"
+    f"fill more than {LARGEST_BRAIN_LITRES} litres and seem to have their skull; networks here know heads without it: run "
+    "`neurotransfer prepare INPUT OUT` and use OUT, or give brain masks (a column mask, or mask = NAME for a BIDS folder)"
 )
 
 
@@ -71,10 +73,16 @@ def read_cohort(
         raise InputError(unknown("alignment", alignment, ALIGNMENTS))
     table, notes = _read(path, space, desc, mask)
     table = _renamed(table, columns or {}, recode or {}, path)
+    root = path.parent if is_file(path) else path
+    preparation = preparation_of(root) if images else {}
+    if preparation and preparation.get("SpatialReference") == NATIVE and alignment == "world":
+        raise InputError(
+            f'{str(path)!r} was prepared in native space by recipe {identity_of(preparation)}; say so with alignment = "centre"'
+        )
     problems = _columns_missing(table, images)
     if problems:
         raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}{_other_separator(table)}")
-    table = _completed(table, path.parent if is_file(path) else path)
+    table = _completed(table, root)
     problems = _problems_of_rows(table, images) + _problems_of_targets(
         table, [targets] if isinstance(targets, str) else targets
     )
@@ -84,7 +92,7 @@ def read_cohort(
     if problems:
         said = "".join(f"\nnote: {note}" for note in notes)
         raise CohortError(path, problems, f"mend this and run the same command again{said}")
-    return Cohort(name or _name(path), table, alignment, tuple(notes))
+    return Cohort(name or _name(path), table, alignment, tuple(notes), preparation)
 
 
 def _name(path: Path) -> str:

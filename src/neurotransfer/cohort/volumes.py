@@ -14,6 +14,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "RECIPE",
     "describe_image",
+    "laid_on",
     "load_volume",
     "read_image",
     "resample",
@@ -70,19 +71,25 @@ def _require_inside(
 
 
 def resample(voxels: np.ndarray, affine: np.ndarray, grid: Grid, alignment: str = "world") -> np.ndarray:
-    """Voxels (i, j, k) with their affine (4, 4), by linear interpolation on the grid; zero outside.
+    """Voxels (i, j, k) with their affine (4, 4), by linear interpolation on the grid; zero outside, see `laid_on`."""
+    return laid_on(voxels, affine, grid.shape, _shift(voxels, affine, grid, alignment) @ grid.affine)
 
-    Where the grid is coarser than the image, the image is first smoothed by a Gaussian with a full width at half
-    maximum of the voxel size of the grid (less that of the image, in quadrature).
+
+def laid_on(voxels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], target: np.ndarray) -> np.ndarray:
+    """Voxels (i, j, k) with their affine (4, 4) on voxels of another shape and affine, by linear interpolation; zero outside.
+
+    Where the new voxels are coarser, the image is first smoothed by a Gaussian with a full width at half maximum of their
+    size (less that of the image, in quadrature).
     """
     sides_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    width_mm = np.sqrt(np.clip(grid.voxel_size_mm**2 - sides_mm**2, 0, None))
+    target_mm = np.cbrt(abs(np.linalg.det(target[:3, :3])))
+    width_mm = np.sqrt(np.clip(target_mm**2 - sides_mm**2, 0, None))
     sigma = width_mm / sides_mm / np.sqrt(8 * np.log(2))
     smooth = ndimage.gaussian_filter(voxels, sigma) if sigma.max() > 0 else voxels
-    to_image = np.linalg.inv(affine) @ (_shift(voxels, affine, grid, alignment) @ grid.affine)
+    to_image = np.linalg.inv(affine) @ target
     # "constant" would lose the outermost voxels to rounding: whatever lies 1e-15 of a voxel outside is zero for it
     return ndimage.affine_transform(
-        smooth, to_image[:3, :3], to_image[:3, 3], output_shape=grid.shape, order=1, mode="grid-constant"
+        smooth, to_image[:3, :3], to_image[:3, 3], output_shape=shape, order=1, mode="grid-constant"
     )
 
 

@@ -21,6 +21,7 @@ from neurotransfer.artifacts import (
     write_json,
 )
 from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.cohort.preparation import identity_of
 from neurotransfer.cohort.volumes import RECIPE
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError
 from neurotransfer.models.network import Network, build_encoder
@@ -42,6 +43,7 @@ class Card:
 
     `grid` is the grid of the volumes that it takes (None for a model of table columns) and `recipe` how they were made;
     `people` are salted hashes of the participants it was trained on, so that an overlap can be found without names.
+    `preparation` is the recipe by which its scans were made model-ready, empty when it is not known (scans in MNI152, say).
     """
 
     name: str
@@ -58,6 +60,7 @@ class Card:
     provenance: dict[str, Any] = field(default_factory=dict)
     licence: str = "unstated"
     citation: str = ""
+    preparation: dict[str, Any] = field(default_factory=dict)
 
     def overlap(self, cohort: Cohort) -> set[str]:
         """The participants of a cohort whom the model was trained on (same cohort name and participant_id)."""
@@ -221,6 +224,8 @@ def _from_json(values: Any, folder: Path) -> Card:
         raise ModelError(
             f"{str(folder / CARD)!r} is not a model card of format {FORMAT}; update neurotransfer or the card"
         )
+    # cards that are older than recipes of preparation do not speak of them
+    values = {"preparation": {}} | values
     absent = [key for key in (*Card.__dataclass_fields__, "weights_sha256") if key not in values]
     if absent:
         raise InputError(f"no {', '.join(absent)}")
@@ -241,7 +246,7 @@ def _from_json(values: Any, folder: Path) -> Card:
 def _check_values(card: Card) -> None:
     names = [target.name for target in card.targets]
     wrong = [key for key in _TEXTS if not isinstance(getattr(card, key), str)]
-    wrong += [key for key in ("arguments", "provenance") if not isinstance(getattr(card, key), dict)]
+    wrong += [key for key in ("arguments", "provenance", "preparation") if not isinstance(getattr(card, key), dict)]
     wrong += [] if len(set(names)) == len(names) and all(isinstance(name, str) for name in names) else ["targets"]
     if not all(isinstance(person, str) for person in card.people):
         wrong.append("people")
@@ -250,6 +255,20 @@ def _check_values(card: Card) -> None:
         wrong.append("intensity_range")
     if wrong:
         raise InputError(f"unusable {', '.join(wrong)}")
+
+
+def require_preparation(card: Card, cohort: Cohort) -> None:
+    """Refuse scans that were prepared by another recipe than those that a model knows; what is not known is not refused.
+
+    Raises:
+        ModelError: saying what was found, what is allowed and the command that mends it.
+    """
+    found, known = identity_of(cohort.preparation), identity_of(card.preparation)
+    if found and known and found != known:
+        raise ModelError(
+            f"model {card.name!r} knows scans prepared by recipe {known}, those of {cohort.name!r} were by {found}; run "
+            f"`neurotransfer prepare INPUT OUT --recipe {card.preparation['Recipe']}` on the raw scans and use OUT"
+        )
 
 
 def check_volumes(card: Card, volumes: np.ndarray) -> None:

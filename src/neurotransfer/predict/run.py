@@ -9,16 +9,14 @@ import pandas as pd
 
 from neurotransfer.artifacts import is_file, is_folder
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
+from neurotransfer.cohort.files import TABLES, has_table, is_image_name, scan_stem, scans_in
 from neurotransfer.cohort.volumes import IMAGE_SUFFIXES
 from neurotransfer.errors import CohortError, InputError
-from neurotransfer.models.folder import Model, check_volumes, load_model
+from neurotransfer.models.folder import Model, check_volumes, load_model, require_preparation
 from neurotransfer.training import features, predictions
 from neurotransfer.transfer.source import column_values
 
 KEYS = ("participant_id", "session_id", "image")
-TABLES = ("participants.tsv", "cohort.tsv", "cohort.csv", "cohort.parquet")
-# the last part of the name of what lies beside a scan and is none
-NO_SCANS = ("mask", "dseg", "probseg")
 # what files without a table have no use for
 OF_TABLES = ("space", "desc", "mask", "columns", "recode", "targets", "images")
 
@@ -71,6 +69,7 @@ def embed(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], ob
 def _inputs(model: Model, cohort: Cohort, cache: Path, on_scan: Callable[[], object] | None) -> np.ndarray:
     if model.card.grid is None:
         return column_values(cohort, tuple(model.card.arguments["columns"]))
+    require_preparation(model.card, cohort)
     volumes = store_volumes(cache, cohort, model.card.grid, on_scan)
     check_volumes(model.card, volumes)
     return volumes
@@ -89,8 +88,8 @@ def read_scans(path: Path | str, **options: object) -> Cohort:
         CohortError: with all scans that cannot be used.
     """
     path = Path(path)
-    if is_folder(path) and not any(is_file(path / name) for name in TABLES):
-        scans = sorted(file for file in path.iterdir() if _is_scan(file))
+    if is_folder(path) and not has_table(path):
+        scans = scans_in(path)
         if scans:
             return _of_files(scans, path, options)
         if not any(is_folder(below) for below in path.glob("sub-*")):
@@ -98,7 +97,7 @@ def read_scans(path: Path | str, **options: object) -> Cohort:
                 f"{str(path)!r} holds no scan ({', '.join(IMAGE_SUFFIXES)}), no table ({', '.join(TABLES)}) and no sub-* "
                 "folder of BIDS; give a place that does"
             )
-    if is_file(path) and path.name.endswith(IMAGE_SUFFIXES):
+    if is_file(path) and is_image_name(path):
         return _of_files([path], path, options)
     if not is_folder(path) and not is_file(path):
         raise InputError(
@@ -108,20 +107,11 @@ def read_scans(path: Path | str, **options: object) -> Cohort:
     return read_cohort(path, **options)  # type: ignore[arg-type]
 
 
-def _is_scan(file: Path) -> bool:
-    is_image = file.name.endswith(IMAGE_SUFFIXES) and not file.name.startswith(".")
-    return is_image and _stem(file).split("_")[-1].lower() not in NO_SCANS
-
-
-def _stem(file: Path) -> str:
-    return Path(file.name.removesuffix(".gz")).stem
-
-
 def _of_files(scans: list[Path], source: Path, options: dict[str, object]) -> Cohort:
     kept = {"name": source.resolve().name} | {key: value for key, value in options.items() if key not in OF_TABLES}
     with TemporaryDirectory() as folder:
         table = Path(folder) / "scans.tsv"
-        rows = [{"participant_id": _stem(file), "image": str(file.resolve())} for file in scans]
+        rows = [{"participant_id": scan_stem(file), "image": str(file.resolve())} for file in scans]
         pd.DataFrame(rows).to_csv(table, sep="\t", index=False)
         try:
             return read_cohort(table, **kept)  # type: ignore[arg-type]

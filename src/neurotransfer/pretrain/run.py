@@ -245,4 +245,5 @@ def _card(
         salt=salt,
         people=people,
         provenance=provenance(**facts),
+        preparation=dict(cohort.preparation),
     )

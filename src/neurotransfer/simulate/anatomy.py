@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from neurotransfer.cohort.grid import BRAIN_CENTRE_MM, Grid
+from neurotransfer.cohort.mni import average_brain
 
 SPACING_MM = 2
 FLUID, GREY, WHITE = 0, 1, 2
@@ -64,14 +65,8 @@ class Anatomy:
 @lru_cache(maxsize=1)
 def load_template() -> Template:
     """The MNI152 tissue maps that nilearn carries, without a download; fluid is what the brain mask leaves."""
-    from nilearn import datasets
-
-    brain = datasets.load_mni152_brain_mask(resolution=SPACING_MM)
-    mask = brain.get_fdata(dtype=np.float32)
-    grey = datasets.load_mni152_gm_template(resolution=SPACING_MM).get_fdata(dtype=np.float32) * mask
-    white = datasets.load_mni152_wm_template(resolution=SPACING_MM).get_fdata(dtype=np.float32) * mask
-    fluid = np.clip(mask - grey - white, 0, 1)
-    return Template(np.stack([fluid, grey, white]), brain.affine[:3, 3])
+    average = average_brain(SPACING_MM)
+    return Template(np.stack([average.fluid, average.grey, average.white]), average.affine[:3, 3])
 
 
 @lru_cache(maxsize=2)

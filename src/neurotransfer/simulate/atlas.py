@@ -7,6 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from neurotransfer.cohort.grid import BRAIN_CENTRE_MM
+from neurotransfer.cohort.mni import average_brain
+from neurotransfer.cohort.regions import ONE_SIDED, REGIONS, nearest_region
 
 SPACING_MM = 2
 GREY, WHITE = 0, 1
@@ -16,47 +18,6 @@ FIELD_MM = (176.0, 208.0, 176.0)
 FIELD_KNOTS = (12, 14, 12)
 WEIGHT_MM = 13.0
 BRIGHTNESS_VOXELS = 5
-
-# region of one side, or of the midline where x is 0: its centre in MNI152 millimetres, right of the midline
-CORTEX: dict[str, tuple[float, float, float]] = {
-    "superior_frontal": (14, 36, 44),
-    "middle_frontal": (38, 34, 26),
-    "inferior_frontal": (48, 22, 8),
-    "orbitofrontal": (22, 38, -18),
-    "frontal_pole": (20, 62, 6),
-    "precentral": (38, -8, 52),
-    "postcentral": (46, -26, 50),
-    "superior_parietal": (24, -60, 58),
-    "inferior_parietal": (50, -50, 36),
-    "precuneus": (8, -60, 38),
-    "anterior_cingulate": (6, 34, 16),
-    "middle_cingulate": (7, -12, 42),
-    "insula": (38, 4, 0),
-    "superior_temporal": (58, -18, 4),
-    "middle_temporal": (60, -36, -8),
-    "inferior_temporal": (50, -30, -26),
-    "temporal_pole": (38, 14, -34),
-    "fusiform": (32, -52, -16),
-    "lateral_occipital": (36, -84, 6),
-    "cuneus": (10, -84, 18),
-    "lingual": (14, -72, -4),
-}
-DEEP: dict[str, tuple[float, float, float]] = {
-    "hippocampus": (27, -22, -16),
-    "amygdala": (22, -3, -18),
-    "caudate": (13, 12, 10),
-    "putamen": (27, 4, 0),
-    "thalamus": (11, -18, 8),
-    "ventricle": (8, -16, 20),
-}
-BELOW: dict[str, tuple[float, float, float]] = {"cerebellum": (24, -62, -36), "brainstem": (0, -28, -34)}
-ONE_SIDED = CORTEX | DEEP | BELOW
-REGIONS: dict[str, tuple[float, float, float]] = {
-    f"{side}{name}": (sign * x, y, z)
-    for name, (x, y, z) in ONE_SIDED.items()
-    for side, sign in ((("left_", -1), ("right_", 1)) if x else (("", 1),))
-}
-
 
 # the place of a region among those of one side
 KIND_OF_REGION = np.array(
@@ -109,37 +70,16 @@ def load_atlas() -> Atlas:
 
     A voxel belongs to the region with the nearest centre; where sides differ, to one on its own side.
     """
-    from nilearn import datasets
-
-    brain = datasets.load_mni152_brain_mask(resolution=SPACING_MM)
-    mask = brain.get_fdata(dtype=np.float32)
-    grey = datasets.load_mni152_gm_template(resolution=SPACING_MM).get_fdata(dtype=np.float32) * mask
-    white = datasets.load_mni152_wm_template(resolution=SPACING_MM).get_fdata(dtype=np.float32) * mask
-    template = datasets.load_mni152_template(resolution=SPACING_MM).get_fdata(dtype=np.float32)
-    is_brain = mask > 0.5
+    average = average_brain(SPACING_MM)
+    is_brain, origin = average.mask, average.affine[:3, 3]
     depth = SPACING_MM * (
         ndimage.distance_transform_edt(is_brain) - ndimage.distance_transform_edt(~is_brain) + 0.5 - is_brain
     )
-    origin, tissues = brain.affine[:3, 3], np.stack([grey, white])
-    places = np.indices(mask.shape) * SPACING_MM + origin.reshape(3, 1, 1, 1)
+    tissues = np.stack([average.grey, average.white])
+    places = np.indices(is_brain.shape) * SPACING_MM + origin.reshape(3, 1, 1, 1)
     labels = np.where(ndimage.binary_dilation(is_brain, iterations=3), nearest_region(places), 0).astype(np.uint8)
-    brightness = _brightness(tissues, template, origin)
+    brightness = _brightness(tissues, average.t1, origin)
     return Atlas(tissues, depth.clip(*DEPTHS_MM).astype(np.float32), labels, origin, _weights(), brightness)
-
-
-def nearest_region(places_mm: np.ndarray) -> np.ndarray:
-    """The number, from 1, of the region whose centre is nearest to places (3, ...) in millimetres.
-
-    Example:
-        >>> list(REGIONS)[int(nearest_region(np.array([-27, -22, -16]))) - 1]
-        'left_hippocampus'
-    """
-    nearest, found = np.full(places_mm.shape[1:], np.inf), np.zeros(places_mm.shape[1:], int)
-    for number, centre in enumerate(REGIONS.values(), start=1):
-        distance = ((places_mm - np.reshape(centre, (3, *[1] * (places_mm.ndim - 1)))) ** 2).sum(0)
-        closer = distance < nearest
-        nearest, found = np.where(closer, distance, nearest), np.where(closer, number, found)
-    return found
 
 
 def _weights() -> np.ndarray:

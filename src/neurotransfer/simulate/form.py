@@ -5,18 +5,9 @@ import torch
 from torch import Tensor
 
 from neurotransfer.cohort.grid import BRAIN_CENTRE_MM
+from neurotransfer.cohort.regions import CORTEX, ONE_SIDED, REGIONS
 from neurotransfer.simulate.appearance import BIAS_KNOTS, Scans, column, log_bias, tensor
-from neurotransfer.simulate.atlas import (
-    CENTRES_MM,
-    CORTEX,
-    FIELD_KNOTS,
-    KIND_OF_REGION,
-    ONE_SIDED,
-    REGIONS,
-    knots_mm,
-    load_atlas,
-    places_along,
-)
+from neurotransfer.simulate.atlas import CENTRES_MM, FIELD_KNOTS, KIND_OF_REGION, knots_mm, load_atlas, places_along
 from neurotransfer.simulate.fields import Bank, Spread, everywhere, spread
 from neurotransfer.simulate.traits import People
 from neurotransfer.simulate.variety import Variety

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from neurotransfer.cohort.regions import ONE_SIDED, REGIONS
 from neurotransfer.errors import InputError, unknown
-from neurotransfer.simulate.atlas import CENTRES_MM, KIND_OF_REGION, ONE_SIDED, REGIONS, TISSUES, knots_mm
+from neurotransfer.simulate.atlas import CENTRES_MM, KIND_OF_REGION, TISSUES, knots_mm
 from neurotransfer.simulate.synthesis import Made
 from neurotransfer.simulate.traits import CLASSES, labels_of
 

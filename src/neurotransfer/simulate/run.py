@@ -1,17 +1,16 @@
 """Simulate a cohort: T1-like heads whose truth is known, the table that describes them, and what can be attained."""
 
-import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from neurotransfer.artifacts import write_atomically, write_json, write_table
+from neurotransfer.artifacts import write_json, write_table
 from neurotransfer.cohort.grid import Grid
+from neurotransfer.cohort.writing import write_image
 from neurotransfer.seeding import stream
 from neurotransfer.simulate.anatomy import build_anatomy
 from neurotransfer.simulate.arguments import (
@@ -149,12 +148,7 @@ def image_of(planned: Scan, grid: Grid, seed: int) -> np.ndarray:
 
 def write_head(path: Path, image: np.ndarray, grid: Grid) -> None:
     """Write an image as NIfTI, whole or not at all; the same image gives the same bytes."""
-    nifti = nib.Nifti1Image(image, grid.affine)
-    nifti.header.set_xyzt_units("mm")
-    nifti.set_sform(grid.affine, code="mni")
-    nifti.set_qform(grid.affine, code="mni")
-    content = gzip.compress(nifti.to_bytes(), compresslevel=1, mtime=0)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    write_image(path, image, grid.affine, space="MNI152")
 
 
 def _cohort_row(planned: Scan, arguments: Arguments) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from neurotransfer.cohort.grid import Grid
+from neurotransfer.cohort.regions import REGIONS
 from neurotransfer.simulate.appearance import (
     RIM_KNOTS,
     Scans,
@@ -19,7 +20,7 @@ from neurotransfer.simulate.appearance import (
     spoil,
     tensor,
 )
-from neurotransfer.simulate.atlas import DEPTHS_MM, FIELD_KNOTS, GREY, REGIONS, SPACING_MM, WHITE, load_atlas
+from neurotransfer.simulate.atlas import DEPTHS_MM, FIELD_KNOTS, GREY, SPACING_MM, WHITE, load_atlas
 from neurotransfer.simulate.fields import everywhere, exponential
 from neurotransfer.simulate.form import FINE_KNOTS, Form
 from neurotransfer.simulate.traits import People, draw_people

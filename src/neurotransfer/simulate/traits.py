@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurotransfer.cohort.regions import ONE_SIDED, REGIONS
 from neurotransfer.seeding import stream
-from neurotransfer.simulate.atlas import KIND_OF_REGION, ONE_SIDED, REGIONS
+from neurotransfer.simulate.atlas import KIND_OF_REGION
 from neurotransfer.simulate.variety import Variety
 
 AGE_RANGE = (3.0, 97.0)

@@ -11,7 +11,16 @@ import numpy as np
 from neurotransfer.artifacts import provenance
 from neurotransfer.cohort import Cohort, Grid, Split, holdout_split, store_volumes
 from neurotransfer.errors import InputError
-from neurotransfer.models.folder import Card, Model, load_model, new_folder, people_of, require_new, save_model
+from neurotransfer.models.folder import (
+    Card,
+    Model,
+    load_model,
+    new_folder,
+    people_of,
+    require_new,
+    require_preparation,
+    save_model,
+)
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Recipe, current
@@ -76,6 +85,7 @@ def transfer(
             f"strategy {strategy!r} takes no columns; leave out {', '.join(columns)}, or use strategy linear"
         )
     model = model if isinstance(model, Model) else load_model(model)
+    require_preparation(model.card, cohort)
     wanted = infer_target(target, cohort.table)
     labels = cohort.labels(wanted)
     split = _split(cohort, wanted, labels, validation_fraction, seed)
@@ -138,4 +148,5 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         provenance=provenance(**facts),
         licence=model.card.licence,
         citation=model.card.citation,
+        preparation=dict(cohort.preparation or model.card.preparation),
     )

@@ -1,0 +1,127 @@
+"""Prepare one scan: read it, do the steps of the recipe, look at it, write its files; the sidecar last."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurotransfer.artifacts import package_version, write_atomically, write_json
+from neurotransfer.cohort.recipes import NATIVE, Recipe
+from neurotransfer.cohort.writing import write_image
+from neurotransfer.errors import ImageError
+from neurotransfer.prepare.figure import picture
+from neurotransfer.prepare.job import Job, Outputs, fingerprint_of, outputs_of
+from neurotransfer.prepare.quality import Examined, as_row, examine
+from neurotransfer.prepare.reading import Opened, opened_source
+from neurotransfer.prepare.regional import measured_volumes
+from neurotransfer.prepare.scan import Scan
+from neurotransfer.prepare.source import DICOM, Source
+from neurotransfer.prepare.steps import GEOMETRIC, STEPS
+
+# one volume of a whole brain is no less and no more than this, litres; else it is no brain that was found
+BRAIN_LITRES = (0.3, 3.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A scan before it is laid on a grid (`native`), after its recipe (`ready`), and what was seen of it between."""
+
+    native: Scan
+    ready: Scan
+    examined: Examined
+
+
+def prepare_source(source: Source, job: Job) -> Mapping[str, Any]:
+    """Prepare one scan and write its files; gives its sidecar.
+
+    Raises:
+        ImageError: when the scan cannot be used, with what is wrong.
+        InputError: when something that it needs is not there.
+        StorageError: when the output cannot be written.
+    """
+    outputs, fingerprint = outputs_of(source, job), fingerprint_of(source, job)
+    outputs.sidecar.unlink(missing_ok=True)
+    with opened_source(source, job.recipe) as read:
+        made = follow(read.scan, job.recipe)
+        job.recipe.require(made.ready.voxels, made.ready.affine)
+        regional = measured_volumes(made.examined.tissues, job.atlas)
+        _write_images(outputs, made, job.recipe)
+        write_atomically(outputs.figure, lambda path: path.write_bytes(picture(made.native, made.examined.to_template)))
+        sidecar = _sidecar(source, job, read, made, regional)
+    sizes = {"Image": outputs.image.stat().st_size, "Mask": outputs.mask.stat().st_size}
+    sidecar |= {"Bytes": sizes, "Fingerprint": fingerprint}
+    write_json(outputs.sidecar, sidecar)
+    return sidecar
+
+
+def follow(scan: Scan, recipe: Recipe) -> Made:
+    """Do the steps of a recipe; the scan is examined before the first one that cuts or moves it.
+
+    Raises:
+        ImageError: when no brain is found, or none of a brain's size.
+    """
+    raw, native, examined = scan, None, None
+    for step in recipe.steps:
+        if step.name in GEOMETRIC and native is None:
+            native = scan
+            _require_brain(scan)
+            examined = examine(scan, _raw_like(raw, scan))
+        scan = STEPS[step.name](scan, **step.parameters)
+        if step.name in ("reorient", "conform", "to_bytes"):
+            raw = scan
+    assert native is not None, "every recipe takes the skull off"
+    assert examined is not None
+    return Made(native, scan, examined)
+
+
+def _raw_like(raw: Scan, scan: Scan) -> np.ndarray:
+    return raw.voxels if raw.voxels.shape == scan.voxels.shape else scan.voxels
+
+
+def _require_brain(scan: Scan) -> None:
+    assert scan.brain is not None
+    litres = float(scan.brain.sum()) * scan.voxel_mm3 / 1e6
+    if not BRAIN_LITRES[0] <= litres <= BRAIN_LITRES[1]:
+        raise ImageError(
+            f"the brain that was found fills {litres:.2f} litres (allowed: {BRAIN_LITRES[0]} to {BRAIN_LITRES[1]}); is it a whole "
+            "head, are its voxel sizes right, and if it was declared to be without skull, is it?"
+        )
+
+
+def _write_images(outputs: Outputs, made: Made, recipe: Recipe) -> None:
+    space = "" if recipe.contract.space == NATIVE else recipe.contract.space
+    ready = made.ready
+    assert ready.brain is not None
+    voxels = ready.voxels.astype(np.uint8) if recipe.contract.values == (0, 255) else ready.voxels.astype(np.float32)
+    write_image(outputs.image, voxels, ready.affine, space=space)
+    write_image(outputs.mask, ready.brain.astype(np.uint8), ready.affine, space=space)
+
+
+def _sidecar(source: Source, job: Job, read: Opened, made: Made, regional: dict[str, float]) -> dict[str, Any]:
+    recipe = job.recipe
+    approximate = bool(recipe.tool) and read.by != recipe.tool
+    remarks = list(read.remarks)
+    if "registered" in made.native.properties:
+        remarks.append("registered before: volumes are those of the registered image, not of the person's brain")
+    return {
+        # a DICOM folder may be named after a person
+        "Sources": [] if source.kind == DICOM else [source.name],
+        "SkullStripped": True,
+        **recipe.facts(),
+        "Approximation": f"made without {recipe.tool}: {_instead(made.native)}" if approximate else "",
+        "Declared": sorted(source.declared),
+        "Log": [dict(line) for line in made.ready.log],
+        "ScanToTemplate": np.round(made.examined.to_template, 6).tolist(),
+        "Quality": as_row(made.examined.quality),
+        "RegionalVolumes": {name: round(value, 1) for name, value in regional.items()},
+        "Warnings": list(read.warnings),
+        "Remarks": remarks,
+        "Facts": read.facts,
+        "GeneratedBy": {"Name": "neurotransfer", "Version": package_version("neurotransfer")},
+    }
+
+
+def _instead(scan: Scan) -> str:
+    done = [str(line["Step"]) for line in scan.log if line["Done"]]
+    return f"{', '.join(done)} of our own instead" if done else "the scan as it came"

@@ -1,0 +1,40 @@
+"""What every process of ours does when it starts: one thread, no answer to Ctrl-C, an end when its parent ends."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for_handles
+
+from threadpoolctl import threadpool_limits
+
+
+def start_worker() -> None:
+    """Begin a worker process: linear algebra in one thread, so that results do not depend on the number of workers."""
+    # the parent hears Ctrl-C and decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threadpool_limits(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_handles([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch and for linear algebra, as in a worker: the number of threads changes the order of sums."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)

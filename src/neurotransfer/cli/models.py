@@ -230,12 +230,12 @@ def _ready(
     card: Any, scans: Path, prepare: str, prepared: Path | None, workers: int, alignment: str, **options: Any
 ) -> Iterator[tuple[Any, tuple[str, ...], tuple[tuple[str, str], ...]]]:
     """The cohort of what a user has, prepared if it is raw; the images it was made of, and what failed."""
-    from neurotransfer.predict import AUTO, NEVER, read_scans, ready_scans
+    from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
     from neurotransfer.prepare.inputs import Choice
     from neurotransfer.progress import bar, late_bar
 
-    if prepare not in (AUTO, "always", NEVER):
-        raise InputError(unknown("--prepare", prepare, (AUTO, "always", NEVER)))
+    if prepare not in (AUTO, ALWAYS, NEVER):
+        raise InputError(unknown("--prepare", prepare, (AUTO, ALWAYS, NEVER)))
     ready = None
     with TemporaryDirectory(prefix="neurotransfer-") as temporary:
         if card.grid is not None and alignment == "world":

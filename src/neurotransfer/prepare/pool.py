@@ -1,6 +1,7 @@
 """Prepare many scans in several processes: what fails is told, what kills its process does not take others with it."""
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -78,9 +79,8 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def _start() -> None:
     start_worker()
-    import torch
-
-    torch.set_num_threads(1)
+    # torch, which only a head with its skull needs, is not loaded yet and takes its threads from here
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _prepared(source: Source, job: Job) -> Result:

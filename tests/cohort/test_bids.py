@@ -2,14 +2,17 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from cohort_phantoms import noise, save
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurotransfer.cohort import read_cohort
-from neurotransfer.cohort.bids import bids_table, entities
+from neurotransfer.cohort.bids import bids_table, choose, entities, participants_of, t1w_images, with_sessions
 from neurotransfer.errors import CohortError, InputError
 
 
@@ -274,3 +277,143 @@ def test_paths_of_the_table_are_relative_to_the_dataset(tmp_path):
     table, notes = bids_table(dataset(tmp_path, RAW), None, None, None)
     assert list(table["image"]) == [f"sub-0{index}/anat/{name}" for index, name in enumerate(RAW, 1)]
     assert notes == []
+
+
+# ---- the parts that `prepare` uses too
+
+
+def listed(root, participant, rows):
+    path = root / participant / f"{participant}_sessions.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+    return path
+
+
+def scanned(**columns):
+    ids = {"participant_id": ["sub-01", "sub-01", "sub-02"], "session_id": ["ses-1", "ses-2", "ses-1"]}
+    return pd.DataFrame(ids | columns)
+
+
+@pytest.mark.parametrize("prefix", ["", "ses-"])
+def test_sessions_count_more_than_what_stands_there_and_fill_what_is_missing(tmp_path, prefix):
+    listed(tmp_path, "sub-01", {"session_id": [f"{prefix}2", f"{prefix}1"], "age": ["31", "n/a"], "score": ["5", "4"]})
+    listed(tmp_path, "sub-02", {"session_id": [f"{prefix}9"], "age": ["99"], "site": ["K"]})
+    table = scanned(age=["30", "30", "40"])
+    joined = with_sessions(table, tmp_path)
+    assert joined["age"].tolist() == ["30", "31", "40"]
+    assert joined["score"].tolist() == ["4", "5", ""]
+    assert joined["site"].tolist() == ["", "", ""]
+    assert table.columns.tolist() == ["participant_id", "session_id", "age"]
+    assert joined[["participant_id", "session_id"]].equals(table[["participant_id", "session_id"]])
+
+
+def test_tables_without_sessions_change_nothing(tmp_path):
+    table = scanned(age=["30", "30", "40"])
+    assert with_sessions(table, tmp_path) is table
+    listed(tmp_path, "sub-01", {"visit": ["1"], "age": ["99"]})
+    assert with_sessions(table, tmp_path).equals(table)
+    # nobody else's, and no folder
+    listed(tmp_path, "sub-03", {"session_id": ["ses-1"], "age": ["99"]})
+    (tmp_path / "sub-02" / "sub-02_sessions.tsv").mkdir(parents=True)
+    assert with_sessions(table, tmp_path).equals(table)
+
+
+def test_several_scans_of_a_session_have_what_is_said_of_it(tmp_path):
+    listed(tmp_path, "sub-01", {"session_id": ["1"], "age": ["31"]})
+    table = pd.DataFrame({"participant_id": ["sub-01"] * 3, "session_id": ["ses-1", "ses-1", ""]})
+    assert with_sessions(table, tmp_path)["age"].tolist() == ["31", "31", ""]
+
+
+@pytest.mark.parametrize("pair", [["ses-1", "ses-1"], ["1", "ses-1"]])
+def test_a_session_that_stands_there_twice_is_an_error(tmp_path, pair):
+    path = listed(tmp_path, "sub-01", {"session_id": pair, "age": ["31", "32"]})
+    with pytest.raises(CohortError, match=re.escape(str(path))) as caught:
+        with_sessions(scanned(), tmp_path)
+    assert caught.value.problems == ["row 2: 'ses-1' stands there twice"]
+
+
+def test_sessions_cannot_say_whose_they_are(tmp_path):
+    listed(tmp_path, "sub-01", {"participant_id": ["sub-02"], "session_id": ["1"], "age": ["31"]})
+    assert with_sessions(scanned(), tmp_path)["age"].tolist() == ["31", "", ""]
+
+
+def test_sessions_that_cannot_be_read_are_told(tmp_path):
+    listed(tmp_path, "sub-01", {"session_id": ["1"]}).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"cannot read .*sub-01_sessions.tsv"):
+        with_sessions(scanned(), tmp_path)
+
+
+def test_images_are_sorted_and_those_of_others_left_out(tmp_path):
+    root = dataset(tmp_path, ["sub-02_ses-1_T1w.nii", "sub-01_T1w.nii.gz"])
+    for name in ("derivatives/a/sub-01/sub-01_T1w.nii", "sub-01/derivatives/sub-01_T1w.nii", "sub-01/anat/._sub-01_T1w.nii",
+                 "sub-01/.trash/sub-01_T1w.nii", "sourcedata/sub-01_T1w.nii", "sub-01/anat/sub-01_T1w.nii.part"):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    images = [path.relative_to(root).as_posix() for path in t1w_images(root)]
+    assert images == ["sub-01/anat/sub-01_T1w.nii.gz", "sub-02/ses-1/anat/sub-02_ses-1_T1w.nii"]
+
+
+def test_images_of_a_participant_that_is_a_link_are_found_and_loops_end(tmp_path):
+    root = dataset(tmp_path / "raw", ["sub-01_T1w.nii"])
+    shutil.move(root / "sub-01", tmp_path / "disk")
+    (root / "sub-01").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "loop").symlink_to(root / "sub-01")
+    (root / "sub-02").symlink_to(root / "sub-02")
+    assert [path.name for path in t1w_images(root)] == ["sub-01_T1w.nii"]
+
+
+def test_no_images_are_an_error(tmp_path):
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match="is it a BIDS dataset"):
+            t1w_images(root)
+
+
+LABELS = st.one_of(st.none(), st.sampled_from(["1", "2", "x"]))
+
+
+@given(st.lists(LABELS, min_size=1, max_size=6), LABELS)
+def test_a_choice_is_of_those_with_the_label_or_an_error(labels, wanted):
+    images = [Path(f"sub-{index}{f'_acq-{label}' if label else ''}_T1w.nii") for index, label in enumerate(labels)]
+    only = wanted is None and None not in labels and len(set(labels)) == 1
+    expected = [path for path, label in zip(images, labels, strict=True) if only or label == wanted]
+    if expected:
+        chosen = choose(images, "acq", wanted, Path("root"))
+        assert chosen == expected
+        assert choose(chosen, "acq", wanted, Path("root")) == chosen
+    else:
+        with pytest.raises(InputError, match="choose one of these") as caught:
+            choose(images, "acq", wanted, Path("root"))
+        assert all((label or "no acq") in str(caught.value) for label in labels)
+
+
+@given(st.lists(st.text("aZ09+", min_size=1, max_size=4), min_size=3, max_size=3))
+def test_the_entities_of_a_name_are_what_it_was_made_of(labels):
+    parts = dict(zip(("sub", "ses", "acq"), labels, strict=True))
+    name = "_".join(f"{key}-{label}" for key, label in parts.items())
+    assert entities(Path("sub-other") / f"{name}_T1w.nii.gz") == parts
+
+
+def people(root, rows):
+    pd.DataFrame(rows).to_csv(root / "participants.tsv", sep="\t", index=False)
+    return participants_of(root)
+
+
+def test_participants_have_their_prefixes_whatever_was_written(tmp_path):
+    found = people(tmp_path, {"participant_id": ["01", "sub-02"], "session_id": ["1", "ses-2"], "age": ["n/a", "3"]})
+    assert found["participant_id"].tolist() == ["sub-01", "sub-02"]
+    assert found["session_id"].tolist() == ["ses-1", "ses-2"]
+    assert found["age"].tolist() == ["", "3"]
+
+
+def test_a_participant_may_have_a_row_a_session(tmp_path):
+    rows = {"participant_id": ["01", "01", "sub-01"], "session_id": ["1", "2", "ses-2"]}
+    with pytest.raises(CohortError) as caught:
+        people(tmp_path, rows)
+    assert caught.value.problems == ["row 3: sub-01 stands there twice"]
+    assert len(people(tmp_path, {key: values[:2] for key, values in rows.items()})) == 2
+
+
+def test_all_problems_of_participants_are_told(tmp_path):
+    with pytest.raises(CohortError, match="keep one row a participant") as caught:
+        people(tmp_path, {"participant_id": ["n/a", "01", "01", ""], "age": ["1", "2", "3", "4"]})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["row 1", "row 4", "row 3"]

@@ -160,6 +160,15 @@ def test_other_columns_make_the_table_and_no_volume(again):
     assert state(ready / "sub-01") == volumes
 
 
+def test_a_table_that_was_mended_reaches_the_cohort(again):
+    raw, ready = again
+    people = raw / "participants.tsv"
+    people.write_text(people.read_text().replace("30", "31"))
+    done = prepare(raw, ready, declared=DECLARED, columns=["age"])
+    assert (done.made, done.kept) == (0, 3)
+    assert pd.read_csv(done.cohort, sep="\t")["age"].tolist() == [20, 31, 40]
+
+
 def test_a_scan_that_changed_is_made_again_alone(again):
     raw, ready = again
     os.utime(raw / "sub-02/anat/sub-02_T1w.nii.gz")

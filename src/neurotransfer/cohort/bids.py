@@ -38,11 +38,12 @@ def bids_table(root: Path, space: str | None, desc: str | None, mask: str | None
     images = choose(choose(images, "space", space, root), "desc", desc, root)
     table = pd.DataFrame([_row(path, root, mask) for path in images])
     _require_masks_and_one_image(table, root, mask)
-    return with_people(table, people)
+    joined, remarks = with_people(table, people)
+    return with_sessions(joined, root), remarks
 
 
 def t1w_images(root: Path) -> list[Path]:
-    """The T1-weighted images below `root`, without those of its derivatives.
+    """The T1-weighted images below `root`, without hidden ones (macOS leaves such) and those of its derivatives.
 
     Raises:
         InputError: when there is none.
@@ -51,7 +52,7 @@ def t1w_images(root: Path) -> list[Path]:
     images = [
         path
         for path in sorted(root.glob("sub-*/**/*_T1w.nii*"))
-        if path.name.endswith((".nii", ".nii.gz")) and "derivatives" not in path.relative_to(root).parts
+        if path.name.endswith((".nii", ".nii.gz")) and not _is_left_out(path.relative_to(root))
     ]
     if not images:
         raise InputError(
@@ -59,6 +60,10 @@ def t1w_images(root: Path) -> list[Path]:
         )
     _require_names(images, root)
     return images
+
+
+def _is_left_out(path: Path) -> bool:
+    return any(part == "derivatives" or part.startswith(".") for part in path.parts)
 
 
 def with_people(table: pd.DataFrame, people: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -69,26 +74,37 @@ def with_people(table: pd.DataFrame, people: pd.DataFrame) -> tuple[pd.DataFrame
 
 
 def with_sessions(table: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """A table of scans with what `sub-*/sub-*_sessions.tsv` say of their sessions; that counts more than what stands there."""
-    parts = []
-    for participant in table["participant_id"].unique():
-        path = root / participant / f"{participant}_sessions.tsv"
-        if path.is_file():
-            found = read_text_table(path)
-            if "session_id" in found:
-                parts.append(found.assign(participant_id=participant))
+    """A table of scans with what `sub-*/sub-*_sessions.tsv` say of their sessions; that counts more than what stands there.
+
+    Raises:
+        InputError: when such a table cannot be read.
+        CohortError: when a session stands there twice.
+    """
+    people = table["participant_id"].unique()
+    files = {person: root / person / f"{person}_sessions.tsv" for person in people}
+    parts = [_sessions_of(person, path) for person, path in files.items() if path.is_file()]
     if not parts:
         return table
-    sessions = pd.concat(parts, ignore_index=True).drop_duplicates(["participant_id", "session_id"])
-    sessions["session_id"] = _prefixed(sessions["session_id"], "ses-")
     keys = ["participant_id", "session_id"]
-    new = table[keys].merge(sessions, on=keys, how="left")
+    new = table[keys].merge(pd.concat(parts, ignore_index=True), on=keys, how="left", validate="many_to_one")
     table = table.copy()
     for column in new.columns.drop(keys):
         kept = table[column].to_numpy() if column in table else np.full(len(table), "")
         said = new[column].fillna("").to_numpy()
         table[column] = np.where(said == "", kept, said)
     return table
+
+
+def _sessions_of(participant: str, path: Path) -> pd.DataFrame:
+    sessions = read_text_table(path)
+    if "session_id" not in sessions:
+        return pd.DataFrame({"participant_id": [], "session_id": []}, dtype=object)
+    sessions = sessions.assign(participant_id=participant, session_id=_prefixed(sessions["session_id"], "ses-"))
+    twice = np.flatnonzero(sessions.duplicated("session_id"))
+    if len(twice):
+        problems = [f"row {row + 1}: {sessions['session_id'].iloc[row]!r} stands there twice" for row in twice]
+        raise CohortError(path, problems, "keep one row a session")
+    return sessions
 
 
 def participants_of(root: Path) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from neurotransfer.cohort.volumes import laid_on
 SPACE = "MNI152NLin2009aSym"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AverageBrain:
     """Maps of the average brain on one grid, RAS.
 
@@ -47,7 +47,8 @@ def average_brain(voxel_size_mm: int = 1) -> AverageBrain:
     mask = brain.get_fdata(dtype=np.float32)
     grey = datasets.load_mni152_gm_template(resolution=voxel_size_mm).get_fdata(dtype=np.float32) * mask
     white = datasets.load_mni152_wm_template(resolution=voxel_size_mm).get_fdata(dtype=np.float32) * mask
-    t1 = datasets.load_mni152_template(resolution=voxel_size_mm).get_fdata(dtype=np.float32)
+    # nilearn's template goes on for a voxel or two beyond its own mask
+    t1 = datasets.load_mni152_template(resolution=voxel_size_mm).get_fdata(dtype=np.float32) * (mask > 0.5)
     fluid = np.clip(mask - grey - white, 0, 1)
     return AverageBrain(t1, fluid, grey, white, mask > 0.5, np.asarray(brain.affine, float))
 

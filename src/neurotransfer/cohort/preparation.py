@@ -28,13 +28,14 @@ def preparation_of(folder: Path) -> dict[str, Any]:
     except InputError:
         # the description of somebody else's dataset need not be good JSON for its scans to be
         return {}
-    if not isinstance(description, dict) or not isinstance(description.get(KEY), dict):
+    preparation = description.get(KEY) if isinstance(description, dict) else None
+    if not isinstance(preparation, dict) or not {"Recipe", "RecipeVersion"} <= set(preparation):
         return {}
     if not is_file(folder / COMPLETE):
         raise InputError(
             f"the preparation of {str(folder)!r} has not come to its end; run the same `neurotransfer prepare` again"
         )
-    return dict(description[KEY])
+    return dict(preparation)
 
 
 def identity_of(preparation: Mapping[str, Any]) -> str:

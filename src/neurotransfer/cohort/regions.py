@@ -1,5 +1,7 @@
 """Named regions of MNI152 by their centres: a place belongs to the nearest one."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 # region of one side, or of the midline where x is 0: its centre in MNI152 millimetres, right of the midline
@@ -43,15 +45,15 @@ REGIONS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def nearest_region(places_mm: np.ndarray) -> np.ndarray:
-    """The number, from 1, of the region whose centre is nearest to places (3, ...) in millimetres.
+def nearest_region(places_mm: np.ndarray, regions: Mapping[str, tuple[float, float, float]] = REGIONS) -> np.ndarray:
+    """The number, from 1, of the region whose centre is nearest to places (3, ...) in millimetres; the first of those as near.
 
     Example:
         >>> list(REGIONS)[int(nearest_region(np.array([-27, -22, -16]))) - 1]
         'left_hippocampus'
     """
     nearest, found = np.full(places_mm.shape[1:], np.inf), np.zeros(places_mm.shape[1:], int)
-    for number, centre in enumerate(REGIONS.values(), start=1):
+    for number, centre in enumerate(regions.values(), start=1):
         distance = ((places_mm - np.reshape(centre, (3, *[1] * (places_mm.ndim - 1)))) ** 2).sum(0)
         closer = distance < nearest
         nearest, found = np.where(closer, distance, nearest), np.where(closer, number, found)

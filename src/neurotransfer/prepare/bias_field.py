@@ -6,6 +6,7 @@ import numpy as np
 
 STEPS = (50, 50, 50, 50)
 MARGIN = 2
+LEAST_VOXELS = 500
 
 
 def without_bias_field(
@@ -20,9 +21,12 @@ def without_bias_field(
     Args:
         voxels: (i, j, k), zero or more.
         sides_mm: (3,) of a voxel.
-        brain: (i, j, k) bool.
+        brain: (i, j, k) bool; where nothing of it is above zero, or less than 500 voxels are left at `shrink_to_mm`, the scan
+            stays what it is.
         shrink_to_mm: voxel size at which the field is estimated.
     """
+    if not (brain & (voxels > 0)).any():
+        return voxels.astype(np.float32), 1.0
     box = _box(brain)
     inside = brain[box]
     field = _field(np.maximum(voxels[box], 0).astype(np.float32), sides_mm, inside, shrink_to_mm)
@@ -43,13 +47,18 @@ def _box(brain: np.ndarray) -> tuple[slice, ...]:
 def _field(voxels: np.ndarray, sides_mm: np.ndarray, brain: np.ndarray, shrink_to_mm: float) -> np.ndarray:
     import SimpleITK
 
-    shrink = [max(1, round(shrink_to_mm / side)) for side in sides_mm[::-1]]
+    shrink = [max(1, round(shrink_to_mm / side)) for side in sides_mm]
     # a voxel of zero has no logarithm
     scan, mask = _image(voxels, sides_mm), _image((brain & (voxels > 0)).astype(np.uint8), sides_mm)
     correction = SimpleITK.N4BiasFieldCorrectionImageFilter()
     correction.SetNumberOfThreads(1)
+    correction.SetNumberOfWorkUnits(1)
     correction.SetMaximumNumberOfIterations(STEPS)
-    correction.Execute(SimpleITK.Shrink(scan, shrink[::-1]), SimpleITK.Shrink(mask, shrink[::-1]))
+    small = SimpleITK.Shrink(mask, shrink)
+    if SimpleITK.GetArrayViewFromImage(small).sum() < LEAST_VOXELS:
+        # too few to tell a field from anatomy
+        return np.ones(voxels.shape, np.float32)
+    correction.Execute(SimpleITK.Shrink(scan, shrink), small)
     logarithm = SimpleITK.GetArrayFromImage(correction.GetLogBiasFieldAsImage(scan))
     return np.exp(logarithm.transpose(2, 1, 0)).astype(np.float32)
 

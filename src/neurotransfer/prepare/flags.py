@@ -70,7 +70,8 @@ def flagged(quality: pd.DataFrame) -> pd.DataFrame:
     """The table of quality with two more columns, worst scan first.
 
     `flags` says in words what to look at, empty when nothing; `badness` is the number of flags plus the largest robust z
-    in a bad direction divided by 3.5, by which the scans are sorted. Columns that are not there flag nothing.
+    in a bad direction divided by 3.5, by which the scans are sorted. Columns that are not there flag nothing; a value that
+    a limit needs and that is missing is a flag.
 
     Args:
         quality: one row a scan; `warnings` may hold words of its own, which count as flags.
@@ -78,25 +79,32 @@ def flagged(quality: pd.DataFrame) -> pd.DataFrame:
     flags: list[list[str]] = [[said] if said else [] for said in quality.get("warnings", [""] * len(quality))]
     for limit in LIMITS:
         if limit.column in quality:
-            values = pd.to_numeric(quality[limit.column], errors="coerce").to_numpy(float)
+            values = _numbers(quality, limit.column)
+            for row in np.flatnonzero(np.isnan(values)):
+                flags[row].append(f"{limit.column} could not be measured")
             for row in np.flatnonzero((values < limit.least) | (values > limit.most)):
                 flags[row].append(f"{limit.says} ({limit.column} {values[row]:.3g})")
     worst = np.zeros(len(quality))
     if len(quality) >= LEAST_SCANS:
         for column in [name for name in WORSE if name in quality]:
-            bad = _bad(quality, column)
+            values = _numbers(quality, column)
+            bad = _bad(values, WORSE[column])
             worst = np.fmax(worst, bad)
             for row in np.flatnonzero(bad > UNUSUAL):
-                flags[row].append(f"{column} {quality[column].iloc[row]:.3g} is unusual here (robust z {bad[row]:.1f})")
+                flags[row].append(f"{column} {values[row]:.3g} is unusual here (robust z {bad[row]:.1f})")
     table = quality.assign(flags=["; ".join(said) for said in flags])
     table["badness"] = np.round([len(said) for said in flags] + worst / UNUSUAL, 3)
     return table.sort_values("badness", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def _bad(quality: pd.DataFrame, column: str) -> np.ndarray:
-    z = robust_z(pd.to_numeric(quality[column], errors="coerce").to_numpy(float))
-    turned = {LOW: -z, HIGH: z, BOTH: np.abs(z)}[WORSE[column]]
-    return np.nan_to_num(turned)
+def _numbers(quality: pd.DataFrame, column: str) -> np.ndarray:
+    values = pd.to_numeric(quality[column], errors="coerce").to_numpy(float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _bad(values: np.ndarray, worse: str) -> np.ndarray:
+    z = robust_z(values)
+    return np.nan_to_num({LOW: -z, HIGH: z, BOTH: np.abs(z)}[worse])
 
 
 def count_of(flags: Sequence[str]) -> int:

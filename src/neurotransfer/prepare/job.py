@@ -2,17 +2,21 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurotransfer.artifacts import is_file, read_json
+from neurotransfer.cohort.files import folders_below
 from neurotransfer.cohort.recipes import NATIVE, Recipe
 from neurotransfer.errors import ImageError, InputError
+from neurotransfer.prepare.fastsurfer import runs_fastsurfer
 from neurotransfer.prepare.source import DICOM, SUBJECT, Source, bids_label
 
+DEEPEST = 30
+# what the tables of a folder are made of
+IN_SIDECAR = {"Quality": dict, "RegionalVolumes": dict, "Warnings": list, "Remarks": list, "Approximation": str}
 SUBJECT_FILES = ("mri/orig.mgz", "mri/mask.mgz", "mri/brainmask.mgz", "mri/norm.mgz")
 
 
@@ -67,18 +71,29 @@ def fingerprint_of(source: Source, job: Job) -> str:
     facts = {
         "recipe": job.recipe.facts(),
         "declared": sorted(source.declared),
-        "files": [_state(path) for path in _files_of(source)],
+        "files": [_state(path) for path in _files_of(source, job.out.absolute())],
         "atlas": None if job.atlas is None else _state(job.atlas),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
-def _files_of(source: Source) -> list[Path]:
+def _files_of(source: Source, out: Path) -> list[Path]:
     if source.kind == SUBJECT:
         return [source.path / name for name in SUBJECT_FILES if is_file(source.path / name)]
     if source.kind == DICOM:
-        return sorted(Path(folder) / name for folder, _, names in os.walk(source.path) for name in names)
+        folders, _ = folders_below(source.path, DEEPEST)
+        inputs = [folder for folder in (source.path, *folders) if not folder.absolute().is_relative_to(out)]
+        paths = [path for folder in inputs for path in _entries(folder)]
+        # hidden files are no DICOM: a file manager leaves its own
+        return sorted(path for path in paths if is_file(path) and not path.name.startswith("."))
     return [source.path, *([source.mask] if source.mask is not None else [])]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise ImageError(f"cannot read the folder {str(folder)!r} ({error.strerror})") from None
 
 
 def _state(path: Path) -> list[Any]:
@@ -90,15 +105,20 @@ def _state(path: Path) -> list[Any]:
 
 
 def finished(source: Source, job: Job) -> Mapping[str, Any] | None:
-    """The sidecar of a scan that was prepared just so before and whose files are all there; None when it is to be done."""
+    """The sidecar of a scan that was prepared just so before and whose files are all there; None when it is to be done.
+
+    What was made without FastSurfer is to be done where FastSurfer has been installed since.
+    """
     outputs = outputs_of(source, job)
     if not is_file(outputs.sidecar):
         return None
     try:
         sidecar = read_json(outputs.sidecar)
-        same = sidecar["Fingerprint"] == fingerprint_of(source, job)
+        same = sidecar["Fingerprint"] == fingerprint_of(source, job) and is_file(outputs.figure)
         sizes = {name: path.stat().st_size for name, path in (("Image", outputs.image), ("Mask", outputs.mask))}
-        return sidecar if same and sidecar["Bytes"] == sizes else None
+        whole = all(isinstance(sidecar[name], kind) for name, kind in IN_SIDECAR.items())
+        better = bool(sidecar["Approximation"]) and runs_fastsurfer(source, job.recipe)
+        return sidecar if same and sidecar["Bytes"] == sizes and whole and not better else None
     except (InputError, LookupError, TypeError, OSError):
         # a sidecar that somebody changed, or a file that somebody took away: it is made again
         return None

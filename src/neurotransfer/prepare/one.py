@@ -1,12 +1,13 @@
 """Prepare one scan: read it, do the steps of the recipe, look at it, write its files; the sidecar last."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from neurotransfer.artifacts import package_version, write_atomically, write_json
+from neurotransfer.cohort.orientation import orientation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe
 from neurotransfer.cohort.writing import write_image
 from neurotransfer.errors import ImageError
@@ -21,6 +22,8 @@ from neurotransfer.prepare.steps import GEOMETRIC, STEPS
 
 # one volume of a whole brain is no less and no more than this, litres; else it is no brain that was found
 BRAIN_LITRES = (0.3, 3.0)
+# noise, or a head that was laid wrongly, has none with the average brain
+LEAST_LIKENESS = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +62,16 @@ def follow(scan: Scan, recipe: Recipe) -> Made:
     """Do the steps of a recipe; the scan is examined before the first one that cuts or moves it.
 
     Raises:
-        ImageError: when no brain is found, or none of a brain's size.
+        ImageError: when no brain is found, none of a brain's size, or nothing like one.
     """
-    raw, native, examined = scan, None, None
+    came, raw, native, examined = scan, scan, None, None
     for step in recipe.steps:
         if step.name in GEOMETRIC and native is None:
             native = scan
             _require_brain(scan)
             examined = examine(scan, _raw_like(raw, scan))
+            examined = replace(examined, quality=examined.quality | _as_it_came(came))
+            _require_likeness(examined)
         scan = STEPS[step.name](scan, **step.parameters)
         if step.name in ("reorient", "conform", "to_bytes"):
             raw = scan
@@ -79,6 +84,16 @@ def _raw_like(raw: Scan, scan: Scan) -> np.ndarray:
     return raw.voxels if raw.voxels.shape == scan.voxels.shape else scan.voxels
 
 
+def _as_it_came(scan: Scan) -> dict[str, Any]:
+    sides = scan.sides_mm
+    return {
+        "orientation": orientation_of(scan.affine),
+        "voxel_x_mm": float(sides[0]),
+        "voxel_y_mm": float(sides[1]),
+        "voxel_z_mm": float(sides[2]),
+    }
+
+
 def _require_brain(scan: Scan) -> None:
     assert scan.brain is not None
     litres = float(scan.brain.sum()) * scan.voxel_mm3 / 1e6
@@ -86,6 +101,15 @@ def _require_brain(scan: Scan) -> None:
         raise ImageError(
             f"the brain that was found fills {litres:.2f} litres (allowed: {BRAIN_LITRES[0]} to {BRAIN_LITRES[1]}); is it a whole "
             "head, are its voxel sizes right, and if it was declared to be without skull, is it?"
+        )
+
+
+def _require_likeness(examined: Examined) -> None:
+    likeness = float(examined.quality["similarity"])
+    if abs(likeness) < LEAST_LIKENESS:
+        raise ImageError(
+            f"it is not like a head: its brightness goes with that of the average brain by a correlation of {likeness:.2f} "
+            f"(T1-weighted heads have 0.4 or more, T2-weighted ones are below zero; refused: -{LEAST_LIKENESS} to {LEAST_LIKENESS})"
         )
 
 

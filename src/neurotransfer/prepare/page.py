@@ -44,7 +44,7 @@ def write_page(path: Path, quality: pd.DataFrame, failed: pd.DataFrame, recipe: 
         scans=quality.fillna("n/a").to_dict("records"),
         failed=failed.to_dict("records"),
         n_flagged=int((quality["flags"] != "").sum()),
-        measures=MEASURES,
+        measures=[name for name in MEASURES if name in quality],
         limits=LIMITS,
         unusual=UNUSUAL,
         least=LEAST_SCANS,

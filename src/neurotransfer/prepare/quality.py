@@ -71,7 +71,7 @@ def similarity(scan: Scan, to_template: np.ndarray) -> float:
     average, place = average_brain(2), to_template @ scan.affine
     laid = laid_on(np.where(scan.brain, scan.voxels, 0).astype(np.float32), place, average.mask.shape, average.affine)
     both = average.mask & (laid > 0)
-    if both.sum() < 2:
+    if both.sum() < 2 or np.ptp(laid[both]) == 0:
         return 0.0
     return float(np.corrcoef(laid[both], average.t1[both])[0, 1])
 
@@ -160,8 +160,9 @@ def air_of(raw: np.ndarray, scan: Scan) -> np.ndarray:
     coarse = np.clip(raw, 0, None)[:: step[0], :: step[1], :: step[2]]
     smooth = ndimage.gaussian_filter(coarse.astype(np.float32), 1.0)
     tissue = smooth > BACKGROUND * np.percentile(coarse[coarse > 0], 98) if (coarse > 0).any() else coarse > 0
-    near = ndimage.binary_dilation(tissue, iterations=max(1, round(AIR_GAP_MM / 4)))
-    air = coarse[~near]
+    if not tissue.any():
+        return coarse[coarse > 0]
+    air = coarse[ndimage.distance_transform_edt(~tissue, sampling=step * scan.sides_mm) > AIR_GAP_MM]
     return air[air > 0]
 
 

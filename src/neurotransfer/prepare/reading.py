@@ -15,12 +15,13 @@ from neurotransfer.cohort.recipes import Recipe
 from neurotransfer.cohort.remarks import is_harmless, remarks_of_header
 from neurotransfer.errors import ImageError
 from neurotransfer.prepare.dicom import convert_dicom
-from neurotransfer.prepare.fastsurfer import run_fastsurfer
+from neurotransfer.prepare.fastsurfer import TOOL as FASTSURFER
+from neurotransfer.prepare.fastsurfer import run_fastsurfer, runs_fastsurfer
 from neurotransfer.prepare.scan import Scan
 from neurotransfer.prepare.source import DICOM, SUBJECT, Source
 from neurotransfer.prepare.subjects import Subject, read_subject
 
-CONFORMED_SIDE = 256
+CONFORMED_SIDE, LARGEST_BYTE = 256, 255
 # Hounsfield units of air are -1000; magnitude images of MRI have no such values
 CT_BELOW = -500
 
@@ -49,21 +50,29 @@ def opened_source(source: Source, recipe: Recipe) -> Iterator[Opened]:
         InputError: when what it needs is not there.
     """
     with TemporaryDirectory(prefix="neurotransfer-") as folder:
-        if source.kind == DICOM:
-            made = convert_dicom(source.path, Path(folder))
-            read = _of_image(made.image, None, source.declared, recipe, Path(folder))
-            yield replace(read, facts={"Converter": f"dcm2niix {made.version}", **made.facts})
-        elif source.kind == SUBJECT:
+        if source.kind == SUBJECT:
             yield _of_subject(read_subject(source.path), source.declared, recipe)
+        elif source.kind == DICOM:
+            made = convert_dicom(source.path, Path(folder))
+            read = _of_raw(replace(source, path=made.image), recipe, Path(folder))
+            yield replace(read, facts={"Converter": f"dcm2niix {made.version}", **made.facts, **read.facts})
         else:
-            yield _of_image(source.path, source.mask, source.declared, recipe, Path(folder))
+            yield _of_raw(source, recipe, Path(folder))
 
 
-def _of_image(path: Path, mask: Path | None, declared: frozenset[str], recipe: Recipe, folder: Path) -> Opened:
-    if recipe.tool == "FastSurfer" and mask is None and not declared & {"stripped", "conformed"}:
-        made = run_fastsurfer(path, folder)
-        if made is not None:
-            return _of_subject(made, declared, recipe)
+def _of_raw(source: Source, recipe: Recipe, folder: Path) -> Opened:
+    """An image, or what FastSurfer makes of it: after it was read, so that a bad one is told at once and as it is."""
+    read = _of_image(source.path, source.mask, source.declared, recipe)
+    if not runs_fastsurfer(source, recipe):
+        return read
+    made = _of_subject(run_fastsurfer(source.path, folder), source.declared, recipe)
+    remarks, warnings = (
+        tuple(dict.fromkeys(both)) for both in (read.remarks + made.remarks, read.warnings + made.warnings)
+    )
+    return replace(made, remarks=remarks, warnings=warnings)
+
+
+def _of_image(path: Path, mask: Path | None, declared: frozenset[str], recipe: Recipe) -> Opened:
     image, stored = opened(path)
     told = remarks_of_header(image)
     warnings = [remark for remark in told if not is_harmless(remark)]
@@ -79,8 +88,8 @@ def _of_image(path: Path, mask: Path | None, declared: frozenset[str], recipe: R
     found = set(declared)
     if says_mni(image):
         found.add("mni_by_header")
-    if _is_conformed(stored, affine):
-        found |= {"conformed", "normalised"} if recipe.tool == "FastSurfer" else {"conformed"}
+    if stored.dtype == np.uint8 and min(stored.shape[:3]) >= CONFORMED_SIDE and _has_form(stored.shape, affine):
+        found |= {"conformed", "normalised"} if recipe.tool == FASTSURFER else {"conformed"}
     return Opened(
         Scan(voxels, affine, inside, properties=frozenset(found)),
         remarks=tuple(filter(is_harmless, told)),
@@ -88,11 +97,10 @@ def _of_image(path: Path, mask: Path | None, declared: frozenset[str], recipe: R
     )
 
 
-def _is_conformed(stored: np.ndarray, affine: np.ndarray) -> bool:
-    """Whether a scan is as FreeSurfer and FastSurfer conform it: bytes, a cube of 256 voxels or more, LIA, isotropic."""
+def _has_form(shape: tuple[int, ...], affine: np.ndarray) -> bool:
+    """Whether a scan lies as FreeSurfer and FastSurfer conform it: a cube (of bytes, 256 voxels or more), LIA, isotropic."""
     sides = np.linalg.norm(affine[:3, :3], axis=0)
-    is_cube = len(set(stored.shape[:3])) == 1 and stored.shape[0] >= CONFORMED_SIDE
-    return stored.dtype == np.uint8 and is_cube and orientation_of(affine) == "LIA" and float(np.ptp(sides)) < 1e-3
+    return len(set(shape[:3])) == 1 and orientation_of(affine) == "LIA" and float(np.ptp(sides)) < 1e-3
 
 
 def _of_subject(subject: Subject, declared: frozenset[str], recipe: Recipe) -> Opened:
@@ -105,15 +113,18 @@ def _of_subject(subject: Subject, declared: frozenset[str], recipe: Recipe) -> O
                 "run recon-all -autorecon1, or prepare the raw scan"
             )
         extra = frozenset({"stripped", "unbiased", "normalised"})
-        read = _of_image(brain, None, declared | extra, replace(recipe, tool=""), subject.folder)
+        read = _of_image(brain, None, declared | extra, recipe)
         return replace(read, by=subject.tool, facts=_made_by(subject))
     head, mask = subject.orig, subject.mask or subject.brainmask
     if head is None or mask is None:
         absent = "mri/orig.mgz" if head is None else "mri/mask.mgz and no mri/brainmask.mgz"
         raise ImageError(f"{str(subject.folder)!r} has no {absent}; finish its segmentation, or prepare the raw scan")
-    read = _of_image(head, mask, declared | {"conformed"}, replace(recipe, tool=""), subject.folder)
-    bytes_already = frozenset({"normalised"} if recipe.tool == "FastSurfer" else ())
-    scan = replace(read.scan, properties=read.scan.properties | bytes_already)
+    read = _of_image(head, mask, declared, recipe)
+    # FastSurfer can be told to keep the axes of the scanner
+    found = {"conformed"} if _has_form(read.scan.voxels.shape, read.scan.affine) else set()
+    if recipe.tool == FASTSURFER and read.scan.voxels.max() <= LARGEST_BYTE:
+        found.add("normalised")
+    scan = replace(read.scan, properties=read.scan.properties | found)
     return replace(read, scan=scan, by=subject.tool, facts=_made_by(subject))
 
 

@@ -12,6 +12,8 @@ from neurotransfer.cohort.regions import REGIONS, nearest_region
 from neurotransfer.errors import ImageError
 from neurotransfer.prepare.tissue import SPACING_MM, TISSUES, Tissues
 
+MOST_PARCELS = 2000
+_ASIDE_MM = tuple(np.array([side, 0, 0]).reshape(3, 1, 1, 1) for side in (-0.01, 0.01))
 METHOD = (
     "shares of tissue (three Gaussians with the average brain as prior) summed over parcels of MNI152, the places nearest "
     "to the centre of a region, symmetric; after an affine registration: comparable between people, no segmentation"
@@ -31,31 +33,36 @@ def measured_volumes(tissues: Tissues, atlas: Path | None = None) -> dict[str, f
     scale = SPACING_MM**3 * tissues.shrinkage
     values = {f"total_{name}_mm3": float(volume) for name, volume in zip(TISSUES, tissues.volumes_mm3, strict=True)}
     values["etiv_mm3"] = average_brain(1).litres * 1e6 * tissues.shrinkage
-    names, labels = _parcels() if atlas is None else _of_atlas(atlas)
     for tissue, share in zip(TISSUES, tissues.shares, strict=True):
-        sums = np.bincount(labels.ravel(), weights=share.ravel(), minlength=len(names) + 1)[1:] * scale
+        names, maps = _parcels(tissue == "fluid") if atlas is None else _of_atlas(atlas)
+        counts = [np.bincount(labels.ravel(), weights=share.ravel(), minlength=len(names) + 1)[1:] for labels in maps]
+        sums = np.mean(counts, axis=0) * scale
         values |= {
             f"{name}_{tissue}_mm3": float(volume)
             for name, volume in zip(names, sums, strict=True)
-            if atlas is not None or _is_told(name, tissue)
+            if atlas is not None or tissue != "fluid" or _is_fluid(name)
         }
     return values
 
 
-def _is_told(name: str, tissue: str) -> bool:
-    return (tissue == "fluid") == ("ventricle" in name)
+def _is_fluid(name: str) -> bool:
+    return "ventricle" in name
 
 
-@lru_cache(maxsize=1)
-def _parcels() -> tuple[tuple[str, ...], np.ndarray]:
+@lru_cache(maxsize=2)
+def _parcels(of_fluid: bool) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    """Every place by its nearest region: of all regions, or of those that are no fluid, so that grey and white are whole.
+
+    Twice, seen from a little left and a little right: the middle of the brain is as near to one side as to the other.
+    """
     average = average_brain(SPACING_MM)
     places = np.indices(average.mask.shape) * SPACING_MM + average.affine[:3, 3].reshape(3, 1, 1, 1)
-    near = ndimage.binary_dilation(average.mask, iterations=5)
-    return tuple(f"near_{name}" for name in REGIONS), np.where(near, nearest_region(places), 0)
+    regions = {name: centre for name, centre in REGIONS.items() if of_fluid or not _is_fluid(name)}
+    return tuple(f"near_{name}" for name in regions), [nearest_region(places + aside, regions) for aside in _ASIDE_MM]
 
 
 @lru_cache(maxsize=1)
-def _of_atlas(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+def _of_atlas(path: Path) -> tuple[tuple[str, ...], list[np.ndarray]]:
     average = average_brain(SPACING_MM)
     image, found = opened(path)
     found = found.reshape(found.shape[:3])
@@ -63,10 +70,19 @@ def _of_atlas(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
         raise ImageError(f"{str(path)!r} is no atlas: its values are not whole numbers of 0 and more")
     back = np.linalg.inv(image.affine) @ average.affine
     labels = ndimage.affine_transform(
-        found.astype(np.int32), back[:3, :3], back[:3, 3], output_shape=average.mask.shape, order=0, mode="constant"
+        found.astype(np.int32),
+        back[:3, :3],
+        back[:3, 3],
+        output_shape=average.mask.shape,
+        order=0,
+        mode="grid-constant",
     )
-    numbers = np.unique(labels[labels > 0])
+    numbers = np.unique(labels[average.mask & (labels > 0)])
     if len(numbers) == 0:
         raise ImageError(f"{str(path)!r} is no atlas of MNI152: no label lies inside the brain of MNI152")
+    if len(numbers) > MOST_PARCELS:
+        raise ImageError(
+            f"{str(path)!r} is no atlas: it has {len(numbers)} labels in the brain (allowed: {MOST_PARCELS} or less); is it a scan?"
+        )
     renumbered = np.searchsorted(numbers, labels) + 1
-    return tuple(f"atlas_{number}" for number in numbers), np.where(labels > 0, renumbered, 0)
+    return tuple(f"atlas_{number}" for number in numbers), [np.where(np.isin(labels, numbers), renumbered, 0)]

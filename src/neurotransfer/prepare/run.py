@@ -14,6 +14,7 @@ from neurotransfer.artifacts import (
     require_writable,
     storage,
     write_json,
+    write_table,
 )
 from neurotransfer.cohort.preparation import COMPLETE, DESCRIPTION, KEY
 from neurotransfer.cohort.recipes import get_recipe
@@ -153,24 +154,28 @@ def _told(
 ) -> Prepared:
     done = [(source, results[source.stem]) for source in found.sources if source.stem in results]
     lost = [(source, failed[source.stem]) for source in found.sources if source.stem in failed]
+    cohort, remarks = tables.cohort_table(done, job, columns)
+    regional, more = tables.regional_volumes(done)
+    made = {
+        tables.COHORT: cohort,
+        tables.QUALITY: tables.quality_table(done, job),
+        tables.REGIONAL: regional,
+        tables.FAILED: tables.failed_table(lost),
+    }
+    quality = made[tables.QUALITY]
     facts = {
         **job.recipe.facts(),
         "Prepared": len(done),
         "Failed": len(lost),
         "Approximate": sum(bool(sidecar["Approximation"]) for _, sidecar in done),
-        "Columns": list(columns),
+        "Tables": {name: tables.digest(table) for name, table in made.items()},
         "Fingerprints": sorted(str(sidecar["Fingerprint"]) for _, sidecar in done),
     }
-    cohort, remarks = tables.cohort_table(done, job, columns)
-    quality = tables.quality_table(done, job)
-    regional, more = tables.regional_volumes(done)
     if changed or not _is_complete(job.out, facts):
         (job.out / COMPLETE).unlink(missing_ok=True)
-        tables.write(job.out, tables.COHORT, cohort)
-        tables.write(job.out, tables.QUALITY, quality)
-        tables.write(job.out, tables.REGIONAL, regional)
-        tables.write(job.out, tables.FAILED, tables.failed_table(lost))
-        write_page(job.out / PAGE, quality, tables.failed_table(lost), job.recipe)
+        for name, table in made.items():
+            write_table(job.out / name, table)
+        write_page(job.out / PAGE, quality, made[tables.FAILED], job.recipe)
         write_json(job.out / COMPLETE, facts)
     remarks = [*found.remarks, *remarks, *more]
     n_flagged = int((quality["flags"] != "").sum())

@@ -26,6 +26,7 @@ from neurotransfer.prepare.scan import Scan
 IN_PLACE_MM = 2.0
 # below this overlap with the average brain nobody's word is taken for it that a scan is registered
 LEAST_DECLARED = 0.75
+NOTHING = "brighter than zero; is the mask right, and does the scan lie where its header says?"
 FSL_SHAPE, FSL_ORIGIN_MM = (182, 218, 182), (90.0, -126.0, -72.0)
 
 
@@ -71,21 +72,22 @@ def register_to_template(scan: Scan, degrees_of_freedom: int) -> Scan:
                 f"said to be registered to MNI152, but its brain overlaps that of MNI152 by {lies:.2f} only (allowed: "
                 f"{LEAST_DECLARED} or more); do not declare it registered, or give it another name than space-MNI152"
             )
-        return _in_place(scan, f"registered before, overlap {lies:.3f}")
+        return _in_place(scan, degrees_of_freedom, f"registered before, overlap {lies:.3f}")
     if "mni_by_header" in scan.properties and lies >= LEAST_OVERLAP:
-        return _in_place(scan, f"its header says MNI152, overlap {lies:.3f}")
+        return _in_place(scan, degrees_of_freedom, f"its header says MNI152, overlap {lies:.3f}")
     found = register(scan.voxels, scan.affine, _brain_of(scan), degrees_of_freedom)
     apart = displacement_mm(np.eye(4), found.to_template)
     if apart < IN_PLACE_MM:
-        return _in_place(scan, f"recognised as registered: {apart:.2f} mm from the best place")
+        return _in_place(scan, degrees_of_freedom, f"recognised as registered: {apart:.2f} mm from the best place")
     aligned = ["aligned"] if degrees_of_freedom == AFFINE else []
     facts = _facts(found, degrees_of_freedom)
     return scan.after("register", *aligned, facts=facts, to_template=found.to_template)
 
 
-def _in_place(scan: Scan, why: str) -> Scan:
-    there = replace(scan, to_template=np.eye(4), properties=scan.properties | {"registered", "aligned"})
-    return there.passed_over("register", why)
+def _in_place(scan: Scan, degrees_of_freedom: int, why: str) -> Scan:
+    # the best rigid place is not yet the size of MNI152, by which the size of a head is measured
+    more = {"registered", "aligned"} if degrees_of_freedom == AFFINE else {"registered"}
+    return replace(scan, to_template=np.eye(4), properties=scan.properties | more).passed_over("register", why)
 
 
 def _facts(found: Registration, degrees_of_freedom: int) -> dict[str, Any]:
@@ -105,7 +107,10 @@ def white_to(scan: Scan, level: float) -> Scan:
     laid = laid_on(
         np.where(_brain_of(scan), scan.voxels, 0).astype(np.float32), place, average.mask.shape, average.affine
     )
-    white = float(np.median(laid[(average.white > 0.9) & (laid > 0)]))
+    inside = laid[(average.white > 0.9) & (laid > 0)]
+    if len(inside) == 0:
+        raise ImageError("no white matter lies where MNI152 has it; is it a whole brain, and is it registered?")
+    white = float(np.median(inside))
     voxels = scan.voxels * np.float32(level / white)
     return scan.after("white_to", "normalised", facts={"From": round(white, 2), "To": level}, voxels=voxels)
 
@@ -141,10 +146,12 @@ def crop(scan: Scan, start: tuple[int, int, int], stop: tuple[int, int, int]) ->
 
 
 def crop_around_brain(scan: Scan, shape: tuple[int, int, int]) -> Scan:
-    """A window of this shape around the bounding box of the brain, moved inwards where it would leave the scan."""
-    start = []
+    """A window of this shape around the bounding box of what is above zero in the brain, moved inwards where it would leave."""
+    start, bright = [], _brain_of(scan) & (scan.voxels > 0)
+    if not bright.any():
+        raise ImageError(f"nothing in the brain is {NOTHING}")
     for axis, size in enumerate(shape):
-        inside = np.flatnonzero(_brain_of(scan).any(axis=tuple({0, 1, 2} - {axis})))
+        inside = np.flatnonzero(bright.any(axis=tuple({0, 1, 2} - {axis})))
         old = scan.voxels.shape[axis]
         if inside[-1] - inside[0] >= size:
             raise ImageError(
@@ -195,7 +202,7 @@ def to_bytes(scan: Scan, percentile: float) -> Scan:
     if "normalised" in scan.properties:
         return scan.passed_over("to_bytes", "0 to 255 already")
     low = float(scan.voxels.min())
-    high = float(np.percentile(scan.voxels[scan.voxels > max(low, 0)], percentile))
+    high = _percentile(scan.voxels, percentile, max(low, 0.0))
     voxels = np.rint(np.clip((scan.voxels - low) * (255 / max(high - low, 1e-12)), 0, 255)).astype(np.float32)
     return scan.after("to_bytes", "normalised", facts={"High": round(high, 3)}, voxels=voxels)
 
@@ -208,14 +215,23 @@ def divide(scan: Scan, by: float) -> Scan:
 def divide_by_mean(scan: Scan) -> Scan:
     """Divided by the mean of all voxels of the volume."""
     mean = float(scan.voxels.mean(dtype=np.float64))
+    if mean <= 0:
+        raise ImageError(f"nothing in the volume is {NOTHING}")
     return scan.after("divide_by_mean", facts={"Mean": round(mean, 4)}, voxels=scan.voxels / np.float32(mean))
 
 
 def scale(scan: Scan, percentile: float) -> Scan:
     """Divided by a percentile of the voxels above zero, 0 to 1; what was above it is 1."""
-    top = float(np.percentile(scan.voxels[scan.voxels > 0], percentile))
+    top = _percentile(scan.voxels, percentile)
     voxels = np.clip(scan.voxels / np.float32(top), 0, 1)
     return scan.after("scale", facts={"Divisor": round(top, 4)}, voxels=voxels)
+
+
+def _percentile(voxels: np.ndarray, percentile: float, above: float = 0.0) -> float:
+    bright = voxels[voxels > above]
+    if len(bright) == 0:
+        raise ImageError(f"nothing in the volume is {NOTHING}")
+    return float(np.percentile(bright, percentile))
 
 
 def _brain_of(scan: Scan) -> np.ndarray:

@@ -1,16 +1,16 @@
 """The tables of a prepared input: the cohort, its quality, its regional volumes, what failed."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from neurotransfer.artifacts import write_table
 from neurotransfer.prepare.flags import flagged
 from neurotransfer.prepare.job import Job, outputs_of
 from neurotransfer.prepare.source import SUBJECT, Source
 from neurotransfer.prepare.stats_files import regional_table
+from neurotransfer.prepare.subjects import read_subject
 
 COHORT, QUALITY, REGIONAL, FAILED = "cohort.tsv", "quality.tsv", "regional_volumes.tsv", "failed.tsv"
 KEYS = ("participant_id", "session_id")
@@ -64,7 +64,7 @@ def quality_table(done: Done, job: Job) -> pd.DataFrame:
 def regional_volumes(done: Done) -> tuple[pd.DataFrame, list[str]]:
     """One row a scan: the volumes of its FreeSurfer or FastSurfer tables where all have some, else those that were measured."""
     subjects = [source for source, _ in done if source.kind == SUBJECT]
-    with_stats = [source for source in subjects if any((source.path / "stats").glob("*.stats"))]
+    with_stats = [source for source in subjects if read_subject(source.path).stats]
     if with_stats and len(with_stats) == len(done):
         return regional_table([source.path for source in with_stats])
     remarks = []
@@ -86,9 +86,14 @@ def failed_table(failed: Sequence[tuple[Source, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KEYS, "scan", "source", "reason"])
 
 
-def write(folder: Path, name: str, table: pd.DataFrame) -> None:
-    """Write one of these tables."""
-    write_table(folder / name, table)
+def digest(table: pd.DataFrame) -> str:
+    """A hash of a table as it is written.
+
+    Example:
+        >>> digest(pd.DataFrame({"age": [1]})) == digest(pd.DataFrame({"age": [2]}))
+        False
+    """
+    return hashlib.sha256(table.to_csv(sep="\t", index=False).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _keys(source: Source) -> dict[str, str]:

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from neurotransfer.cohort.mni import average_brain
 from neurotransfer.cohort.volumes import laid_on
+from neurotransfer.errors import ImageError
 
 TISSUES = ("fluid", "grey", "white")
 SPACING_MM = 2
@@ -42,10 +43,18 @@ def find_tissues(voxels: np.ndarray, affine: np.ndarray, brain: np.ndarray, to_t
     Expectation maximisation: p(tissue | voxel) is proportional to prior x N(value; mean, deviation), where the prior is
     the average brain's map, blurred by 2 mm because an affine transform leaves folds apart, and 0.02 at least.
     Ashburner and Friston 2005 (https://doi.org/10.1016/j.neuroimage.2005.02.018) is the same idea with a warp.
+
+    Raises:
+        ImageError: when next to nothing of the brain lies in MNI152.
     """
     average, place = average_brain(SPACING_MM), to_template @ affine
     inside = laid_on(brain.astype(np.float32), place, average.mask.shape, average.affine) > 0.5
     values = laid_on(np.where(brain, voxels, 0).astype(np.float32), place, average.mask.shape, average.affine)
+    if inside.sum() < LEAST_VOXELS:
+        raise ImageError(
+            f"{int(inside.sum())} voxels of 2 mm of the brain lie in MNI152 (allowed: {LEAST_VOXELS} or more), too few to tell "
+            "tissues apart; is its mask right, and is it registered?"
+        )
     prior, found = _priors()[:, inside], values[inside].astype(np.float64)
     chance, means, deviations = _mixture(found, prior)
     shares = np.zeros((3, *inside.shape), np.float32)

@@ -118,7 +118,10 @@ def head(
     affine, shape = _grid(to_scan, sides, shape)
     to_template = np.linalg.inv(to_scan)
     tissues = np.stack([_sampled(share, to_template @ affine, shape) for share in _shares()])
-    brain = tissues.sum(0) > 0.5
+    total = tissues.sum(0)
+    brain = total > 0.5
+    # the edge of the brain is sharp: its voxels are as bright as those within
+    tissues = np.where(brain, tissues / np.maximum(total, 0.5), 0)
     voxels = np.tensordot(brightness, tissues, 1)
     if skull:
         away = ndimage.distance_transform_edt(~brain, sampling=sides)

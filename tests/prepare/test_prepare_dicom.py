@@ -302,7 +302,7 @@ def test_several_t1s_are_listed_and_chosen_by_number(tmp_path):
     with pytest.raises(InputError) as caught:
         convert_dicom(tmp_path / "in", tmp_path / "out")
     message = str(caught.value)
-    assert "holds 2 series that may be wanted; choose one by its number (series=...)" in message
+    assert "holds 2 series that may be wanted; choose one by its number (--series NUMBER)" in message
     assert message.splitlines()[1:] == [
         "  series 3 ('t1_mprage_sag_p2', 40 x 32 x 64 voxels of 1.25 x 1.5 x 2 mm)",
         "  series 12 ('t1_mprage_sag_p2 repeated', 40 x 32 x 64 voxels of 1.25 x 1.5 x 2 mm)",

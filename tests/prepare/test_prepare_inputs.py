@@ -505,3 +505,12 @@ def test_the_order_of_scans_is_that_of_their_names(tmp_path):
     scans(tmp_path, *(f"{number:02d}/x.nii" for number in numbers))
     assert people(find_sources(tmp_path, NOTHING)) == [f"{number:02d}" for number in range(20)]
     assert module.DEEPEST == 6
+
+
+def test_a_series_is_chosen_of_dicom_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "is_dicom_folder", lambda folder: True)
+    monkeypatch.setattr(module, "dicom_participants", lambda folder: [("anna", tmp_path / "anna")])
+    (tmp_path / "dicom").mkdir()
+    found = find_sources(tmp_path / "dicom", Choice(series=4))
+    assert [source.series for source in found.sources] == [4]
+    assert found.remarks == ()

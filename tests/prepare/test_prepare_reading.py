@@ -305,7 +305,7 @@ def test_fastsurfer_is_not_run_on_a_head_with_a_mask_or_without_a_skull(tmp_path
 def converts(monkeypatch):
     places = []
 
-    def convert(folder, out):
+    def convert(folder, out, series=None):
         places.append(out)
         return Converted(scan(out / "T1w.nii", 7), 3, {"EchoTime": 0.003}, "v1")
 

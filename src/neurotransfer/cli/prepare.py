@@ -41,6 +41,9 @@ def prepare(
     desc: Desc = None,
     mask: Mask = None,
     acquisition: Annotated[str, typer.Option(help="BIDS acq of the images to take; all when not given.")] = "",
+    series: Annotated[
+        int | None, typer.Option(help="Number of the DICOM series to take, of every participant.")
+    ] = None,
     run: Annotated[str, typer.Option(help="BIDS run of the images to take; all when not given.")] = "",
 ) -> None:
     """Raw head scans to model-ready volumes, with quality, regional volumes and a page to look at."""
@@ -51,7 +54,7 @@ def prepare(
     with late_bar("prepare") as (begin, advance):
         done = run_prepare(
             source, out, recipe=recipe, voxel_size_mm=voxel_size, workers=workers, declared=names(declare),
-            columns=names(columns), atlas=atlas, choice=Choice(space, desc, mask, acquisition, run), on_found=begin,
+            columns=names(columns), atlas=atlas, choice=Choice(space, desc, mask, acquisition, run, series), on_found=begin,
             on_scan=advance,
         )  # fmt: skip
     say(done.remarks)

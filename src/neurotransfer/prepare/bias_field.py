@@ -55,8 +55,8 @@ def _field(voxels: np.ndarray, sides_mm: np.ndarray, brain: np.ndarray, shrink_t
     correction.SetNumberOfWorkUnits(1)
     correction.SetMaximumNumberOfIterations(STEPS)
     small = SimpleITK.Shrink(mask, shrink)
-    if SimpleITK.GetArrayViewFromImage(small).sum() < LEAST_VOXELS:
-        # too few to tell a field from anatomy
+    if min(small.GetSize()) < 2 or SimpleITK.GetArrayViewFromImage(small).sum() < LEAST_VOXELS:
+        # too few to tell a field from anatomy; and its splines need a second voxel along every axis
         return np.ones(voxels.shape, np.float32)
     correction.Execute(SimpleITK.Shrink(scan, shrink), small)
     logarithm = SimpleITK.GetArrayFromImage(correction.GetLogBiasFieldAsImage(scan))

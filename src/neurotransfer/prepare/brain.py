@@ -9,9 +9,11 @@ from scipy import ndimage
 from neurotransfer.cohort.images import bright_litres
 from neurotransfer.cohort.orientation import orientation_of, reoriented
 from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES
-from neurotransfer.errors import ImageError
+from neurotransfer.errors import ImageError, is_no_memory
 
 THRESHOLD = 0.5
+# one volume of a whole brain is no less and no more than this, litres; else it is no brain that was found
+BRAIN_LITRES = (0.3, 3.0)
 LEAST_EMPTY, LEAST_LITRES = 0.2, 0.4
 # how much of each other the voxels above zero and the brain that deepbet finds must be
 LEAST_AGREEMENT = 0.85
@@ -43,8 +45,10 @@ def find_brain(voxels: np.ndarray, affine: np.ndarray, threshold: float = THRESH
     try:
         with torch.inference_mode():
             probability = _network().run_model(np.clip(upright, 0, None).astype(np.float32))
-    except (AssertionError, ValueError, IndexError):
-        # its own way to say that nothing looks like a brain
+    except (AssertionError, ValueError, IndexError, RuntimeError) as error:
+        if is_no_memory(error):
+            raise
+        # its own ways to say that nothing looks like a brain
         probability = np.zeros(upright.shape, np.float32)
     mask = _one_piece(probability > threshold)
     if not mask.any():
@@ -52,6 +56,20 @@ def find_brain(voxels: np.ndarray, affine: np.ndarray, threshold: float = THRESH
             "no brain was found; is it a T1-weighted scan of a whole head, and does its header say rightly where up is?"
         )
     return reoriented(mask, upright_affine, orientation_of(affine))[0]
+
+
+def require_brain(brain: np.ndarray, voxel_mm3: float) -> None:
+    """Refuse a mask that is not of the size of a brain, before much time or memory is spent on it.
+
+    Raises:
+        ImageError: with its volume and what is allowed.
+    """
+    litres = float(brain.sum()) * voxel_mm3 / 1e6
+    if not BRAIN_LITRES[0] <= litres <= BRAIN_LITRES[1]:
+        raise ImageError(
+            f"the brain that was found fills {litres:.2f} litres (allowed: {BRAIN_LITRES[0]} to {BRAIN_LITRES[1]}); is it a whole "
+            "head, are its voxel sizes right, and if it was declared to be without skull, is it?"
+        )
 
 
 def _one_piece(mask: np.ndarray) -> np.ndarray:

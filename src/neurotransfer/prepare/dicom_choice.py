@@ -115,7 +115,7 @@ def choose_series(made: Sequence[Series], number: int | None, folder: Path) -> S
     if len(fitting) == 1:
         return fitting[0]
     if number is None and len({one.number for one in fitting}) > 1:
-        advice = "choose one by its number (series=...), or give only its folder"
+        advice = "choose one by its number (--series NUMBER), or give only its folder"
     else:
         advice = "they have the same series number: give a folder that holds only one of them"
     raise InputError(
@@ -128,7 +128,7 @@ def _likely(made: Sequence[Series], folder: Path) -> list[Series]:
     ranked = {one: _rank(one) for one, reason in reasons.items() if not reason}
     if not any(any(rank) for rank in ranked.values()):
         raise InputError(
-            f"no series of {str(folder)!r} looks T1-weighted and structural; if one is, choose it by its number (series=...)"
+            f"no series of {str(folder)!r} looks T1-weighted and structural; if one is, choose it by its number (--series NUMBER)"
             + _lines(
                 f"{one.label}: {reason or 'nothing says that it is T1-weighted'}" for one, reason in reasons.items()
             )

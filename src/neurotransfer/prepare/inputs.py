@@ -44,7 +44,8 @@ _BIDS_NAME = re.compile(r"(^|_)sub-[a-zA-Z0-9+]+(_|$)")
 class Choice:
     """Which images of an input are wanted: labels of BIDS entities (None: those without), and the `desc` of masks to apply.
 
-    `acquisition` and `run` are "" for all that there are.
+    `acquisition` and `run` are "" for all that there are. `series` is the number of the DICOM series to take, the one that
+    looks T1-weighted when it is None.
     """
 
     space: str | None = None
@@ -52,6 +53,7 @@ class Choice:
     mask: str | None = None
     acquisition: str = ""
     run: str = ""
+    series: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def find_sources(path: Path, wanted: Choice, declared: frozenset[str] = frozense
             f"{str(path)!r} holds no scan that can be prepared; allowed: {', '.join(IMAGE_SUFFIXES)}, DICOM files, and folders of "
             "FreeSurfer or FastSurfer. Hidden files, masks and segmentations, by their names, and derivatives are passed over"
         )
-    sources = tuple(_complete(source, declared) for source in found.sources)
+    sources = tuple(_complete(source, declared, wanted.series) for source in found.sources)
     problems = problems_of_names(sources)
     if problems:
         advice = "give participants of a table other ids; rename files and folders, or list them in a table"
@@ -88,12 +90,14 @@ def find_sources(path: Path, wanted: Choice, declared: frozenset[str] = frozense
     return replace(found, sources=sources)
 
 
-def _complete(source: Source, declared: frozenset[str]) -> Source:
+def _complete(source: Source, declared: frozenset[str], series: int | None) -> Source:
     """With all that is known of it, and names that can be written in a table: a file's name need not be text."""
     space = entities(source.path).get("space", "") if source.kind not in (SUBJECT, DICOM) else ""
     by_name = {"registered"} if space.startswith("MNI152") else set()
     person, name = (text.encode(errors="backslashreplace").decode() for text in (source.participant_id, source.name))
-    return replace(source, participant_id=person.strip(), name=name, declared=source.declared | declared | by_name)
+    series = series if source.kind == DICOM else None
+    known = source.declared | declared | by_name
+    return replace(source, participant_id=person.strip(), name=name, declared=known, series=series)
 
 
 def _found(path: Path, wanted: Choice) -> Found:
@@ -107,7 +111,7 @@ def _found(path: Path, wanted: Choice) -> Found:
         return _of_bids(path, wanted)
     unused = "space, desc, mask, acquisition and run choose among the images of a BIDS dataset; they say nothing here"
     found = _of_table(tables[0]) if tables else _of_file(path) if is_file(path) else _of_folder(path)
-    return found.with_remarks("" if wanted == Choice() else unused)
+    return found.with_remarks("" if wanted == Choice(series=wanted.series) else unused)
 
 
 def _has_t1w(folder: Path) -> bool:

@@ -17,6 +17,8 @@ from neurotransfer.prepare.source import DICOM, SUBJECT, Source, bids_label
 DEEPEST = 30
 # what the tables of a folder are made of
 IN_SIDECAR = {"Quality": dict, "RegionalVolumes": dict, "Warnings": list, "Remarks": list, "Approximation": str}
+# of sidecars; another one makes all scans anew
+SIDECAR_FORMAT = 1
 SUBJECT_FILES = ("mri/orig.mgz", "mri/mask.mgz", "mri/brainmask.mgz", "mri/norm.mgz")
 
 
@@ -70,7 +72,9 @@ def fingerprint_of(source: Source, job: Job) -> str:
     """
     facts = {
         "recipe": job.recipe.facts(),
+        "format": SIDECAR_FORMAT,
         "declared": sorted(source.declared),
+        "series": source.series,
         "files": [_state(path) for path in _files_of(source, job.out.absolute())],
         "atlas": None if job.atlas is None else _state(job.atlas),
     }

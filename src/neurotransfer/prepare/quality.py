@@ -151,7 +151,7 @@ def efc(voxels: np.ndarray) -> float:
     top = np.sqrt((values**2).sum())
     share = values[values > 0] / max(top, TINY)
     most = np.sqrt(values.size) * np.log(np.sqrt(values.size))
-    return float(-(share * np.log(share)).sum() / most)
+    return float(-(share * np.log(share)).sum() / max(most, TINY))
 
 
 def air_of(raw: np.ndarray, scan: Scan) -> np.ndarray:

@@ -53,7 +53,7 @@ def opened_source(source: Source, recipe: Recipe) -> Iterator[Opened]:
         if source.kind == SUBJECT:
             yield _of_subject(read_subject(source.path), source.declared, recipe)
         elif source.kind == DICOM:
-            made = convert_dicom(source.path, Path(folder))
+            made = convert_dicom(source.path, Path(folder), series=source.series)
             read = _of_raw(replace(source, path=made.image), recipe, Path(folder))
             yield replace(read, facts={"Converter": f"dcm2niix {made.version}", **made.facts, **read.facts})
         else:

@@ -22,7 +22,8 @@ class Source:
 
     `path` is its image, its FreeSurfer or FastSurfer folder, or its DICOM folder, as `kind` says; `labels` are further BIDS
     entities (acq, run) that tell it from the participant's other scans; `declared` is what it is known to be; `columns`
-    are the cells that its table has of it; `name` is what it is called in the input, without the folders above.
+    are the cells that its table has of it; `name` is what it is called in the input, without the folders above;
+    `series` is the number of its DICOM series, where one was chosen.
 
     Example:
         >>> Source("OAS1_0001", "", Path("a.nii"), labels={"run": "2"}).stem
@@ -38,6 +39,7 @@ class Source:
     declared: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
+    series: int | None = None
 
     @property
     def label(self) -> str:

@@ -12,7 +12,14 @@ from neurotransfer.cohort.orientation import orientation_of, reoriented, window
 from neurotransfer.cohort.volumes import laid_on
 from neurotransfer.errors import ImageError
 from neurotransfer.prepare.bias_field import without_bias_field
-from neurotransfer.prepare.brain import LEAST_AGREEMENT, agreement, find_brain, seems_stripped, stripped_brain
+from neurotransfer.prepare.brain import (
+    LEAST_AGREEMENT,
+    agreement,
+    find_brain,
+    require_brain,
+    seems_stripped,
+    stripped_brain,
+)
 from neurotransfer.prepare.registration import (
     AFFINE,
     LEAST_OVERLAP,
@@ -40,6 +47,12 @@ def reorient(scan: Scan, orientation: str) -> Scan:
 
 def brain(scan: Scan, threshold: float) -> Scan:
     """The brain found by deepbet, unless a mask came along or the skull is off already."""
+    found = _found_brain(scan, threshold)
+    require_brain(_brain_of(found), found.voxel_mm3)
+    return found
+
+
+def _found_brain(scan: Scan, threshold: float) -> Scan:
     if scan.brain is not None:
         return scan.passed_over("brain", "a brain mask came with the scan")
     if "stripped" in scan.properties:

@@ -73,19 +73,21 @@ def _priors() -> np.ndarray:
 
 
 def _mixture(values: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    floor = 0.01 * max(float(values.std()), 1e-12)
+    spread = max(float(values.std()), 1e-12)
     chance, means, deviations = prior, np.zeros(3), np.ones(3)
     for _ in range(ROUNDS):
         weight = chance.sum(1) + 1e-12
         before = means
         means = (chance @ values) / weight
-        deviations = np.sqrt(np.maximum((chance * (values - means[:, None]) ** 2).sum(1) / weight, floor**2))
+        deviations = np.sqrt(
+            np.maximum((chance * (values - means[:, None]) ** 2).sum(1) / weight, (0.01 * spread) ** 2)
+        )
         logarithm = (
             np.log(prior) - 0.5 * ((values - means[:, None]) / deviations[:, None]) ** 2 - np.log(deviations)[:, None]
         )
         chance = np.exp(logarithm - logarithm.max(0))
         chance /= chance.sum(0)
-        if np.abs(means - before).max() < CLOSE * max(np.abs(means).max(), 1e-12):
+        if np.abs(means - before).max() < CLOSE * spread:
             break
     return chance, means, deviations
 

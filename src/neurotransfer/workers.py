@@ -4,25 +4,36 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_handles
 
 from threadpoolctl import threadpool_limits
 
+PATIENCE_S = 5
+
 
 def start_worker() -> None:
     """Begin a worker process: linear algebra in one thread, so that results do not depend on the number of workers."""
     # the parent hears Ctrl-C and decides
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     threadpool_limits(1)
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for_handles([parent.sentinel])
+        # first as Ctrl-C would, so that temporary files and processes of other tools go too
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE_S)
         os._exit(1)
 
 

@@ -1,6 +1,5 @@
 """Axes of voxels: turned, cut or filled, and every value stays where it was in the head."""
 
-import nibabel
 import numpy as np
 import pytest
 from cohort_phantoms import ORIENTATIONS, phantom
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from neurotransfer.cohort.orientation import MNI_CODE, orientation_of, reoriented, says_mni, window
+from neurotransfer.cohort.orientation import orientation_of, reoriented, window
 
 SHAPE = (3, 4, 5)
 VALUES = np.arange(1, 61, dtype=np.int16).reshape(SHAPE)
@@ -156,22 +155,3 @@ def test_a_window_of_a_mask_is_a_mask_and_changes_nothing():
     taken[:], moved[:] = False, 0
     assert inside.sum() == 30
     assert affine[0, 0] == 1
-
-
-# ---- what a header says
-
-
-@pytest.mark.parametrize(
-    ("sform", "qform", "says"),
-    [(4, 0, True), (0, 4, True), (4, 1, True), (1, 4, False), (0, 0, False), (2, 0, False), (4, 4, True)],
-)
-@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
-def test_mni_is_said_by_the_code_that_counts(kind, sform, qform, says):
-    image = kind(VALUES, np.eye(4))
-    image.header["sform_code"], image.header["qform_code"] = sform, qform
-    assert MNI_CODE == 4
-    assert says_mni(image) == says
-
-
-def test_mgz_says_nothing_of_a_template():
-    assert not says_mni(nibabel.MGHImage(VALUES, np.eye(4)))

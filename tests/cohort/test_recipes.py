@@ -22,7 +22,7 @@ GOLDEN = {
     "template at 1 mm": ("template-1", "14160c665460430b"),
     "fastsurfer": ("fastsurfer-1", "b9d0f96949b671ac"),
     "freesurfer-fsl": ("freesurfer-fsl-1", "fae85b2885d2dbe4"),
-    "sfcn-ukb": ("sfcn-ukb-1", "2523ca5f9d283743"),
+    "sfcn-ukb": ("sfcn-ukb-1", "f02680e14051dcad"),
 }
 
 

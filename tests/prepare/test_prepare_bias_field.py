@@ -57,6 +57,7 @@ def test_a_head_without_field_hardly_changes():
     assert np.percentile(np.abs(change - 1), 95) < 0.12
 
 
+@pytest.mark.slow
 def test_runs_agree_bit_by_bit(corrected):
     phantom, voxels, ratio = corrected
     again, ratio_again = without_bias_field(phantom.voxels, SIDES, phantom.brain)

@@ -51,10 +51,13 @@ def test_an_image_is_read_as_it_is(tmp_path, name):
 
 def test_below_zero_is_air_and_a_ct_is_told(tmp_path):
     values = voxels().astype(np.int16)
-    values[0] = -20
+    values[0, 0, 0] = -20
     opened = read(of(scan(tmp_path / "mri.nii", values=values)))
     assert opened.scan.voxels.min() == 0
     assert opened.warnings == ()
+    values[0] = -20
+    [said] = read(of(scan(tmp_path / "standardised.nii", values=values))).warnings
+    assert "of its voxels are below zero and count as nothing: was it standardised?" in said
     values[0] = -1024
     opened = read(of(scan(tmp_path / "ct.nii", values=values)))
     assert opened.warnings == ("values down to -1024: is it a CT?",)
@@ -101,13 +104,22 @@ def test_oblique_axes_are_only_remarked_and_forms_that_differ_are_warnings(tmp_p
     assert read(of(tmp_path / "qform.nii")).warnings == ()
 
 
-def test_declarations_are_properties_and_a_header_may_say_mni(tmp_path):
+def test_declarations_are_properties(tmp_path):
     path = scan(tmp_path / "a.nii")
     assert read(of(path, None, "stripped", "unbiased")).scan.properties == {"stripped", "unbiased"}
+    # a header that says MNI152 is no proof: rigid registrations say so too
     image = nibabel.load(path)
     image.set_sform(image.affine, 4)
     nibabel.save(image, tmp_path / "mni.nii")
-    assert read(of(tmp_path / "mni.nii")).scan.properties == {"mni_by_header"}
+    assert read(of(tmp_path / "mni.nii")).scan.properties == set()
+
+
+def test_what_was_erased_from_a_brainmask_by_hand_stays_erased(tmp_path):
+    values = voxels()
+    edited = np.where(values > 100, 110, 1).astype(np.uint8)
+    mask = tmp_path / "brainmask.mgz"
+    nibabel.save(nibabel.MGHImage(edited, nibabel.load(scan(tmp_path / "a.nii")).affine), mask)
+    np.testing.assert_array_equal(read(of(tmp_path / "a.nii", mask)).scan.brain, values > 100)
 
 
 # ---- masks

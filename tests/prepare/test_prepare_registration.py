@@ -124,6 +124,7 @@ def test_the_order_of_voxels_does_not_matter(tilted, codes):
     assert displacement_mm(found(phantom.reoriented(codes)).to_template, result.to_template) < 0.2
 
 
+@pytest.mark.slow
 def test_values_do_not_matter_by_their_scale(tilted):
     phantom, result = tilted
     times = register(phantom.voxels * np.float32(64), phantom.affine, phantom.brain)

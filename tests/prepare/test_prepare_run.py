@@ -59,6 +59,8 @@ def again(heads, prepared, tmp_path):
     """Copies of the input and of what was made of it, to be changed; files keep their times."""
     shutil.copytree(heads, tmp_path / "raw")
     shutil.copytree(prepared.folder, tmp_path / "ready")
+    # an input that was only moved is known by its scans
+    assert prepare(tmp_path / "raw", tmp_path / "ready", declared=DECLARED, columns=["age"]).kept == 3
     return tmp_path / "raw", tmp_path / "ready"
 
 
@@ -139,7 +141,9 @@ def test_a_prepared_cohort_and_a_model_of_another_recipe_are_kept_apart(prepared
     card = {"name": "model", "architecture": "sfcn", "arguments": {}, "targets": (), "grid": Grid()}
     require_preparation(Card(**card), cohort)
     require_preparation(Card(**card, preparation=RECIPES["template"].facts()), cohort)
-    with pytest.raises(ModelError, match=r"sfcn-ukb-1, those of 'ready' were by template-1; run .* --recipe sfcn-ukb"):
+    with pytest.raises(
+        ModelError, match=r"sfcn-ukb-1, those of 'ready' were by template-1 at 2 mm; run .* --recipe sfcn-ukb"
+    ):
         require_preparation(Card(**card, preparation=RECIPES["sfcn-ukb"].facts()), cohort)
 
 
@@ -290,10 +294,68 @@ def test_a_wrong_argument_is_refused_before_anything_is_written(heads, tmp_path,
 
 def test_an_output_is_of_one_recipe(again):
     raw, ready = again
-    with pytest.raises(InputError, match="recipe template-1 with other parameters than sfcn-ukb-1"):
+    with pytest.raises(InputError, match=r"recipe template-1 at 2 mm \(other parameters than sfcn-ukb-1\)"):
         prepare(raw, ready, recipe="sfcn-ukb")
     with pytest.raises(InputError, match="one for each recipe and voxel size"):
         prepare(raw, ready, voxel_size_mm=1)
+
+
+def test_the_scans_of_another_input_are_not_written_over(again, heads, tmp_path):
+    raw, ready = again
+    other = tmp_path / "other"
+    shutil.copytree(heads, other)
+    os.utime(other / "sub-02/anat/sub-02_T1w.nii.gz")
+    before = state(ready)
+    with pytest.raises(InputError, match="scans of another input"):
+        prepare(other, ready, declared=DECLARED)
+    with pytest.raises(InputError, match="scans of another input"):
+        prepare(raw / "sub-01/anat/sub-01_T1w.nii.gz", ready, declared=("stripped", "registered"))
+    assert state(ready) == before
+
+
+def test_an_interrupted_rerun_is_no_finished_cohort(again, monkeypatch):
+    from neurotransfer.prepare import one
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    raw, ready = again
+    os.utime(raw / "sub-02/anat/sub-02_T1w.nii.gz")
+    monkeypatch.setattr(one, "picture", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(raw, ready, declared=DECLARED, columns=["age"])
+    with pytest.raises(InputError, match="not come to its end"):
+        read_cohort(ready)
+
+
+def test_images_know_their_recipe_wherever_they_are_listed(prepared, heads, tmp_path):
+    images = [str(image) for image, _ in read_cohort(prepared.folder).images]
+    table = tmp_path / "mine.tsv"
+    pd.DataFrame({"participant_id": ["a", "b", "c"], "image": images}).to_csv(table, sep="\t", index=False)
+    assert read_cohort(table).preparation["Recipe"] == "template"
+    mixed = [*images[:2], str(heads / "sub-01/anat/sub-01_T1w.nii.gz")]
+    pd.DataFrame({"participant_id": ["a", "b", "c"], "image": mixed}).to_csv(table, sep="\t", index=False)
+    with pytest.raises(InputError, match=r"different recipes \(none, template-1 at 2 mm\)"):
+        read_cohort(table)
+
+
+def test_reasons_say_nothing_of_where_the_input_lies(again):
+    raw, ready = again
+    (raw / "sub-03/anat/sub-03_T1w.nii.gz").write_bytes(b"no image")
+    done = prepare(raw, ready, declared=DECLARED)
+    assert str(raw) in done.failed[0][1]
+    for name in ("failed.tsv", "quality.html", "prepared.json"):
+        assert str(raw.parent) not in (ready / name).read_text()
+    assert "cannot read 'sub-03_T1w.nii.gz'" in (ready / "failed.tsv").read_text()
+
+
+def test_bytes_that_are_none_are_not_believed(heads, tmp_path):
+    image = nibabel.load(heads / "sub-01/anat/sub-01_T1w.nii.gz")
+    voxels = image.get_fdata(dtype=np.float32)
+    nibabel.save(nibabel.Nifti1Image(voxels / voxels.max(), image.affine), tmp_path / "a.nii.gz")
+    declared = ("stripped", "conformed", "normalised")
+    done = prepare(tmp_path / "a.nii.gz", tmp_path / "out", recipe="fastsurfer", declared=declared)
+    assert "do not declare it normalised" in done.failed[0][1]
 
 
 def test_an_output_that_is_somebody_elses_is_refused(heads, tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
 from prepare_phantoms import ORIENTATIONS, head, known_affine
+from scipy import ndimage
 
 from neurotransfer.cohort import Grid
 from neurotransfer.cohort.mni import overlap_of
@@ -81,7 +82,8 @@ def test_what_a_recipe_makes_keeps_its_contract(known_place, phantom, name):
     assert made.voxels.dtype == np.float32
     assert made.brain.shape == made.voxels.shape
     assert [line["Step"] for line in made.log] == [step.name for step in recipe.steps]
-    assert not made.voxels[~made.brain].astype(bool).mean() > 0.03
+    # nothing but what interpolation takes over the edge
+    assert not made.voxels[~ndimage.binary_dilation(made.brain, np.ones((3, 3, 3)), iterations=2)].any()
     if recipe.contract.space != "native":
         assert overlap_of(made.brain, made.affine) > 0.9
 
@@ -212,13 +214,6 @@ def test_a_declared_registration_that_is_false_is_refused(forbidden, place):
         ImageError, match=r"overlaps that of MNI152 by 0\.\d+ only \(allowed: 0.75 or more\); do not declare"
     ):
         steps.register_to_template(head(place, 3.0).scan("registered"), AFFINE)
-
-
-def test_a_header_that_says_mni_is_believed_where_the_brain_says_so_too(monkeypatch, forbidden):
-    found = steps.register_to_template(head(sides_mm=3.0).scan("mni_by_header"), AFFINE)
-    assert "its header says MNI152" in line_of(found, "register")["Why"]
-    with pytest.raises(AssertionError, match="not to be done again"):
-        steps.register_to_template(head(known_affine(shift_mm=(20, 0, 0)), 3.0).scan("mni_by_header"), AFFINE)
 
 
 @pytest.mark.parametrize(("shift_mm", "stays"), [(1.5, True), (2.5, False)])

@@ -212,30 +212,34 @@ def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, option
     require_no_file(out)
     loaded = load_model(model)
     use_engine(options.pop("device"), options.pop("precision"))
-    with _ready(loaded.card, scans, **options) as (cohort, images, failed):
+    with _ready(loaded.card, scans, **options) as (cohort, ready):
         seen = len(loaded.card.overlap(cohort))
         say([f"the model was trained on {seen} of these people: too good for them"] if seen else [])
         with bar("volumes", len(cohort)) as advance:
             table = (run_embed if embedding else run_predict)(loaded, cohort, on_scan=advance)
-    if images:
-        table["image"] = images
+    if ready is not None:
+        table["image"], table["preparation_flags"] = ready.images, ready.flags
     write_table(out, table)
     print(f"{len(table)} rows lie in {out}")
-    if failed:
-        raise CohortError(scans, [f"{scan}: {why}" for scan, why in failed], "these scans have no row in the table")
+    if ready is not None and ready.failed:
+        raise CohortError(
+            scans, [f"{scan}: {why}" for scan, why in ready.failed], "these scans have no row in the table"
+        )
 
 
 @contextmanager
 def _ready(
     card: Any, scans: Path, prepare: str, prepared: Path | None, workers: int, alignment: str, **options: Any
-) -> Iterator[tuple[Any, tuple[str, ...], tuple[tuple[str, str], ...]]]:
-    """The cohort of what a user has, prepared if it is raw; the images it was made of, and what failed."""
+) -> Iterator[tuple[Any, Any]]:
+    """The cohort of what a user has, and what became of it when it was raw and had to be prepared."""
     from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
     from neurotransfer.prepare.inputs import Choice
     from neurotransfer.progress import bar, late_bar
 
     if prepare not in (AUTO, ALWAYS, NEVER):
         raise InputError(unknown("--prepare", prepare, (AUTO, ALWAYS, NEVER)))
+    if prepare == ALWAYS and alignment != "world":
+        raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
     ready = None
     with TemporaryDirectory(prefix="neurotransfer-") as temporary:
         if card.grid is not None and alignment == "world":
@@ -244,12 +248,12 @@ def _ready(
                                     workers=workers, on_found=begin, on_scan=advance)  # fmt: skip
         if ready is not None:
             say(ready.notes)
-            yield ready.cohort, ready.images, ready.failed
+            yield ready.cohort, ready
             return
         with bar("check", 0) as advance:
             cohort = read_scans(scans, on_scan=advance, images=card.grid is not None, alignment=alignment, **options)
         say(cohort.notes)
-        yield cohort, (), ()
+        yield cohort, None
 
 
 @app.command()

@@ -191,8 +191,8 @@ def head_of(path: Path, image: nibabel.spatialimages.SpatialImage, voxels: np.nd
     return head
 
 
-def mask_of_scan(path: Path, image: nibabel.spatialimages.SpatialImage, scan: Path) -> np.ndarray:
-    """The mask (i, j, k) bool of an image, which was read from `scan`.
+def mask_of_scan(path: Path, image: nibabel.spatialimages.SpatialImage, scan: Path, least: float = 0.5) -> np.ndarray:
+    """What is above `least` in the mask (i, j, k) bool of an image, which was read from `scan`.
 
     Raises:
         ImageError: when it cannot be read, or differs from the image in shape, orientation or place.
@@ -208,4 +208,4 @@ def mask_of_scan(path: Path, image: nibabel.spatialimages.SpatialImage, scan: Pa
         raise ImageError(
             f"image and mask lie {distance_mm:.3g} mm apart: {str(path)!r} is not the mask of {str(scan)!r}"
         )
-    return inside > 0.5
+    return inside > least

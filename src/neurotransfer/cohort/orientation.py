@@ -1,12 +1,7 @@
 """Axes of voxels: turn them to another orientation, cut or fill them to another shape, and keep the affine true."""
 
-from typing import Any
-
-import nibabel
 import numpy as np
 from nibabel import orientations
-
-MNI_CODE = 4
 
 
 def orientation_of(affine: np.ndarray) -> str:
@@ -58,11 +53,3 @@ def window(
     moved = affine.copy()
     moved[:3, 3] = affine[:3, :3] @ np.array(start, float) + affine[:3, 3]
     return taken, moved
-
-
-def says_mni(image: Any) -> bool:
-    """Whether the header of an image says that it lies in the space of MNI152 (code 4 of the transform that counts)."""
-    if not isinstance(image, nibabel.Nifti1Pair):
-        return False
-    sform, qform = int(image.header["sform_code"]), int(image.header["qform_code"])
-    return (sform or qform) == MNI_CODE

@@ -149,15 +149,15 @@ RECIPES: dict[str, Recipe] = {
     "sfcn-ukb": Recipe(
         "sfcn-ukb",
         1,
-        "affine to MNI152, brain only, 160 x 192 x 160 at 1 mm, divided by its mean",
+        "affine to MNI152, brain only, 160 x 192 x 160 at 1 mm, divided by the mean of the whole template's volume",
         (
             *_FIND,
             _UNBIAS,
             _AFFINE,
             Step("masked"),
             Step("lay_on_mni152"),
-            Step("crop", {"start": (11, 13, 11), "stop": (171, 205, 171)}),
             Step("divide_by_mean"),
+            Step("crop", {"start": (11, 13, 11), "stop": (171, 205, 171)}),
         ),
         Contract(SPACE, "LAS", (160, 192, 160), (1.0, 1.0), (0, 100)),
     ),

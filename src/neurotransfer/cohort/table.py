@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from neurotransfer.artifacts import is_file, is_folder
 from neurotransfer.cohort.bids import bids_table
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.images import examine_scan
-from neurotransfer.cohort.preparation import identity_of, preparation_of
+from neurotransfer.cohort.preparation import identity_of, preparation_of, preparation_of_images
 from neurotransfer.cohort.recipes import NATIVE
 from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.cohort.volumes import ALIGNMENTS
@@ -75,14 +76,13 @@ def read_cohort(
     table = _renamed(table, columns or {}, recode or {}, path)
     root = path.parent if is_file(path) else path
     preparation = preparation_of(root) if images else {}
-    if preparation and preparation.get("SpatialReference") == NATIVE and alignment == "world":
-        raise InputError(
-            f'{str(path)!r} was prepared in native space by recipe {identity_of(preparation)}; say so with alignment = "centre"'
-        )
     problems = _columns_missing(table, images)
     if problems:
         raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}{_other_separator(table)}")
     table = _completed(table, root)
+    if images:
+        preparation = preparation or preparation_of_images(Path(image) for image in table["image"] if image)
+        _require_alignment(path, preparation, alignment)
     problems = _problems_of_rows(table, images) + _problems_of_targets(
         table, [targets] if isinstance(targets, str) else targets
     )
@@ -92,10 +92,18 @@ def read_cohort(
     if problems:
         said = "".join(f"\nnote: {note}" for note in notes)
         raise CohortError(path, problems, f"mend this and run the same command again{said}")
-    return Cohort(name or _name(path), table, alignment, tuple(notes), preparation)
+    return Cohort(name or cohort_name(path), table, alignment, tuple(notes), preparation)
 
 
-def _name(path: Path) -> str:
+def _require_alignment(path: Path, preparation: Mapping[str, Any], alignment: str) -> None:
+    if preparation.get("SpatialReference") == NATIVE and alignment == "world":
+        raise InputError(
+            f'{str(path)!r} was prepared in native space by recipe {identity_of(preparation)}; say so with alignment = "centre"'
+        )
+
+
+def cohort_name(path: Path) -> str:
+    """What a cohort is called that was given no name: its folder."""
     return path.resolve().parent.name if is_file(path) else path.resolve().name
 
 

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from neurotransfer.artifacts import is_folder
 from neurotransfer.cohort import Cohort, read_cohort
+from neurotransfer.cohort.bids import entities
+from neurotransfer.cohort.files import is_image_name
 from neurotransfer.cohort.images import bright_litres, head_of, opened
 from neurotransfer.cohort.mni import overlap_of
-from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES
-from neurotransfer.errors import CohortError, ImageError, InputError
+from neurotransfer.cohort.preparation import identity_of, preparation_of
+from neurotransfer.cohort.recipes import NATIVE, Recipe, get_recipe
+from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES, cohort_name
+from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
 from neurotransfer.models.folder import Card
 from neurotransfer.predict.run import read_scans
 from neurotransfer.prepare.inputs import Choice
@@ -18,16 +23,22 @@ from neurotransfer.prepare.run import Prepared, prepare
 
 # what a model takes whose card does not say how its scans were prepared: heads in MNI152 without skull
 DEFAULT_RECIPE = "template"
-LEAST_OVERLAP = 0.75
+# how well a brain must lie on that of MNI152 to be taken as registered: by its name, and by itself
+LEAST_NAMED, LEAST_OVERLAP = 0.75, 0.9
 AUTO, ALWAYS, NEVER = "auto", "always", "never"
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A cohort that a model can take; `images` are the files it was made of, in its order, `failed` what could not be prepared."""
+    """A cohort that a model can take.
+
+    In its order, `images` are the files that it was made of, and `flags` say what to look at in each, "" for nothing; `failed`
+    are scans that could not be prepared, with the reasons.
+    """
 
     cohort: Cohort
     images: tuple[str, ...]
+    flags: tuple[str, ...]
     failed: tuple[tuple[str, str], ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
 
@@ -60,20 +71,54 @@ def ready_scans(
 
     Raises:
         InputError: when nothing there can be prepared.
+        ModelError: when this version has not the recipe of the model, or the model knows scans in native space.
         CohortError: when all scans failed, with the reasons.
     """
-    if mode == NEVER or (mode == AUTO and not _is_raw(path, choice)):
+    if mode == NEVER or (mode == AUTO and (_knows_native(card) or not _is_raw(path, card, choice))):
         return None
-    recipe = str(card.preparation.get("Recipe", DEFAULT_RECIPE))
+    recipe = _recipe_of(card)
     prepared = prepare(
-        path, folder, recipe=recipe, voxel_size_mm=_voxel_size_mm(card), workers=workers, choice=choice, on_found=on_found,
-        on_scan=on_scan,
+        path, folder, recipe=recipe.name, voxel_size_mm=_voxel_size_mm(card), workers=workers, choice=choice,
+        on_found=on_found, on_scan=on_scan,
     )  # fmt: skip
     if not prepared.made + prepared.kept:
         problems = [f"{scan}: {why}" for scan, why in prepared.failed]
         raise CohortError(path, problems, "mend these scans and run the same command again")
-    cohort = read_cohort(prepared.cohort, name=path.resolve().name)
-    return Ready(cohort, _images(cohort, prepared), prepared.failed, _notes(prepared, recipe))
+    alignment = "centre" if recipe.contract.space == NATIVE else "world"
+    cohort = read_cohort(prepared.cohort, name=_name_of(path), alignment=alignment)
+    keys = list(zip(cohort.table["participant_id"], cohort.table["session_id"], strict=True))
+    images = tuple(prepared.images[key] for key in keys)
+    flags = tuple(prepared.flags[key] for key in keys)
+    return Ready(cohort, images, flags, prepared.failed, _notes(prepared, recipe.identity))
+
+
+def _recipe_of(card: Card) -> Recipe:
+    if _knows_native(card):
+        raise ModelError(
+            f"model {card.name!r} was trained on scans in native space without a recipe; prepare yours as those were, and say "
+            "--alignment centre"
+        )
+    recipe = get_recipe(str(card.preparation.get("Recipe", DEFAULT_RECIPE)), _voxel_size_mm(card))
+    found, known = identity_of(recipe.facts()), identity_of(card.preparation)
+    if known and found != known:
+        raise ModelError(
+            f"model {card.name!r} knows scans prepared by recipe {known}, this version of neurotransfer makes {found}; use "
+            "the version that made the model"
+        )
+    return recipe
+
+
+def _knows_native(card: Card) -> bool:
+    """Whether a model was trained on centred scans in native space that no recipe made."""
+    cohorts = card.provenance.get("cohorts", ())
+    return not card.preparation and any(
+        isinstance(each, dict) and each.get("alignment") == "centre" for each in cohorts
+    )
+
+
+def _name_of(path: Path) -> str:
+    # as the cohort would be called that is read without preparation: people whom a model has seen are known by it
+    return path.resolve().name if is_folder(path) or is_image_name(path) else cohort_name(path)
 
 
 def _voxel_size_mm(card: Card) -> float | None:
@@ -85,15 +130,22 @@ def _voxel_size_mm(card: Card) -> float | None:
     return 1.0 if card.grid is not None and card.grid.voxel_size_mm < 2 else 2.0
 
 
-def _is_raw(path: Path, choice: Choice) -> bool:
+def _is_raw(path: Path, card: Card, choice: Choice) -> bool:
+    # an unfinished preparation is an error, and no raw dataset
+    prepared = preparation_of(path if is_folder(path) else path.parent)
+    if prepared:
+        return False
     try:
         cohort = read_scans(path, check=False, space=choice.space, desc=choice.desc, mask=choice.mask)
+    except CohortError:
+        raise
     except InputError:
         # nothing that predict reads by itself; whether it can be prepared, prepare says
         return True
     if cohort.preparation:
         return False
-    return any(_raw_scan(image, mask) for image, mask in cohort.images)
+    # a model that was trained on what a recipe made knows nothing else
+    return bool(card.preparation) or any(_raw_scan(image, mask) for image, mask in cohort.images)
 
 
 def _raw_scan(path: Path, mask: Path | None) -> bool:
@@ -105,17 +157,12 @@ def _raw_scan(path: Path, mask: Path | None) -> bool:
         return False
     if bright_litres(head, image.affine) > LARGEST_BRAIN_LITRES:
         return True
-    return overlap_of(head > 0, np.asarray(image.affine, float)) < LEAST_OVERLAP
-
-
-def _images(cohort: Cohort, prepared: Prepared) -> tuple[str, ...]:
-    keys = zip(cohort.table["participant_id"], cohort.table["session_id"], strict=True)
-    return tuple(prepared.images[key] for key in keys)
+    named = entities(path).get("space", "").startswith("MNI152")
+    return overlap_of(head > 0, np.asarray(image.affine, float)) < (LEAST_NAMED if named else LEAST_OVERLAP)
 
 
 def _notes(prepared: Prepared, recipe: str) -> tuple[str, ...]:
     made = prepared.made + prepared.kept
-    notes = [
-        f"{made} scans were raw and were prepared by recipe {recipe!r}; look at {prepared.page} when numbers surprise"
-    ]
-    return (*notes, *([f"{prepared.n_flagged} of them have a flag"] if prepared.n_flagged else []), *prepared.remarks)
+    notes = [f"not all scans were ready: all {made} were prepared by recipe {recipe!r}"]
+    flagged = f"{prepared.n_flagged} of them have a flag, see the column preparation_flags; --prepared DIR keeps their pictures"
+    return (*notes, *([flagged] if prepared.n_flagged else []), *prepared.remarks)

@@ -19,6 +19,7 @@ DEEPEST = 30
 IN_SIDECAR = {"Quality": dict, "RegionalVolumes": dict, "Warnings": list, "Remarks": list, "Approximation": str}
 # of sidecars; another one makes all scans anew
 SIDECAR_FORMAT = 1
+FIRST_BYTES = 2**16
 SUBJECT_FILES = ("mri/orig.mgz", "mri/mask.mgz", "mri/brainmask.mgz", "mri/norm.mgz")
 
 
@@ -65,7 +66,9 @@ def outputs_of(source: Source, job: Job) -> Outputs:
 
 
 def fingerprint_of(source: Source, job: Job) -> str:
-    """A hash of all that the outputs of a scan depend on: its files' sizes and times of change, the recipe, what was declared.
+    """A hash of all that the outputs of a scan depend on: its files, the recipe, what was declared.
+
+    Files are known by name, size, time of change and their first 64 KiB, which tell apart what was copied with equal times.
 
     Raises:
         ImageError: when a file of it is not there.
@@ -103,9 +106,11 @@ def _entries(folder: Path) -> list[Path]:
 def _state(path: Path) -> list[Any]:
     try:
         status = path.stat()
+        with path.open("rb") as file:
+            begin = hashlib.sha256(file.read(FIRST_BYTES)).hexdigest()[:16]
     except OSError as error:
-        raise ImageError(f"no such image {str(path)!r} ({error.strerror})") from None
-    return [path.name, status.st_size, status.st_mtime_ns]
+        raise ImageError(f"no such image {str(path)!r}, or it cannot be read ({error.strerror})") from None
+    return [path.name, status.st_size, status.st_mtime_ns, begin]
 
 
 def finished(source: Source, job: Job) -> Mapping[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurotransfer.artifacts import package_version, write_atomically, write_json
+from neurotransfer.artifacts import package_version, remove_whole, write_atomically, write_json
 from neurotransfer.cohort.orientation import orientation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe
 from neurotransfer.cohort.writing import write_image
@@ -16,6 +16,7 @@ from neurotransfer.prepare.job import Job, Outputs, fingerprint_of, outputs_of
 from neurotransfer.prepare.quality import Examined, as_row, examine
 from neurotransfer.prepare.reading import Opened, opened_source
 from neurotransfer.prepare.regional import measured_volumes
+from neurotransfer.prepare.registration import RIGID
 from neurotransfer.prepare.scan import Scan
 from neurotransfer.prepare.source import DICOM, Source
 from neurotransfer.prepare.steps import GEOMETRIC, STEPS
@@ -44,7 +45,8 @@ def prepare_source(source: Source, job: Job) -> Mapping[str, Any]:
         StorageError: when the output cannot be written.
     """
     outputs, fingerprint = outputs_of(source, job), fingerprint_of(source, job)
-    outputs.sidecar.unlink(missing_ok=True)
+    for path in (outputs.sidecar, outputs.image, outputs.mask, outputs.figure):
+        remove_whole(path)
     with opened_source(source, job.recipe) as read:
         made = follow(read.scan, job.recipe)
         job.recipe.require(made.ready.voxels, made.ready.affine)
@@ -64,13 +66,13 @@ def follow(scan: Scan, recipe: Recipe) -> Made:
     Raises:
         ImageError: when no brain is found, none of a brain's size, or nothing like one.
     """
-    came, raw, native, examined = scan, scan, None, None
+    came, raw, native, examined = _as_it_came(scan), scan, None, None
     for step in recipe.steps:
         if step.name in GEOMETRIC and native is None:
             native = scan
             _require_brain(scan)
             examined = examine(scan, _raw_like(raw, scan))
-            examined = replace(examined, quality=examined.quality | _as_it_came(came))
+            examined = replace(examined, quality=examined.quality | came)
             _require_likeness(examined)
         scan = STEPS[step.name](scan, **step.parameters)
         if step.name in ("reorient", "conform", "to_bytes"):
@@ -117,7 +119,11 @@ def _write_images(outputs: Outputs, made: Made, recipe: Recipe) -> None:
     space = "" if recipe.contract.space == NATIVE else recipe.contract.space
     ready = made.ready
     assert ready.brain is not None
-    voxels = ready.voxels.astype(np.uint8) if recipe.contract.values == (0, 255) else ready.voxels.astype(np.float32)
+    voxels = (
+        np.rint(ready.voxels).astype(np.uint8)
+        if recipe.contract.values == (0, 255)
+        else ready.voxels.astype(np.float32)
+    )
     write_image(outputs.image, voxels, ready.affine, space=space)
     write_image(outputs.mask, ready.brain.astype(np.uint8), ready.affine, space=space)
 
@@ -125,8 +131,12 @@ def _write_images(outputs: Outputs, made: Made, recipe: Recipe) -> None:
 def _sidecar(source: Source, job: Job, read: Opened, made: Made, regional: dict[str, float]) -> dict[str, Any]:
     recipe = job.recipe
     approximate = bool(recipe.tool) and read.by != recipe.tool
-    remarks = list(read.remarks)
+    remarks, warnings = list(read.remarks), list(read.warnings)
     if "registered" in made.native.properties:
+        if any(step.parameters.get("degrees_of_freedom") == RIGID for step in recipe.steps):
+            warnings.append(
+                f"registered before by a transform that is not known; recipe {recipe.name} wants a rigid one"
+            )
         remarks.append("registered before: volumes are those of the registered image, not of the person's brain")
     return {
         # a DICOM folder may be named after a person
@@ -136,14 +146,19 @@ def _sidecar(source: Source, job: Job, read: Opened, made: Made, regional: dict[
         "Approximation": f"made without {recipe.tool}: {_instead(made.native)}" if approximate else "",
         "Declared": sorted(source.declared),
         "Log": [dict(line) for line in made.ready.log],
-        "ScanToTemplate": np.round(made.examined.to_template, 6).tolist(),
+        "ScanToTemplate": _listed(made.ready.to_template),
+        "ScanToTemplateAffine": _listed(made.examined.to_template),
         "Quality": as_row(made.examined.quality),
         "RegionalVolumes": {name: round(value, 1) for name, value in regional.items()},
-        "Warnings": list(read.warnings),
+        "Warnings": warnings,
         "Remarks": remarks,
         "Facts": read.facts,
         "GeneratedBy": {"Name": "neurotransfer", "Version": package_version("neurotransfer")},
     }
+
+
+def _listed(matrix: np.ndarray | None) -> list[list[float]] | None:
+    return None if matrix is None else np.round(matrix, 6).tolist()
 
 
 def _instead(scan: Scan) -> str:

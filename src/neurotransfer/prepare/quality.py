@@ -147,11 +147,16 @@ def efc(voxels: np.ndarray) -> float:
         >>> round(efc(np.ones((4, 4, 4))), 6)
         1.0
     """
-    values = np.clip(voxels, 0, None).astype(np.float64).ravel()
-    top = np.sqrt((values**2).sum())
-    share = values[values > 0] / max(top, TINY)
-    most = np.sqrt(values.size) * np.log(np.sqrt(values.size))
-    return float(-(share * np.log(share)).sum() / max(most, TINY))
+    top, entropy, n = 0.0, 0.0, 0
+    # a slab at a time: of a large head every copy counts
+    for slab in voxels:
+        top += float((np.maximum(slab, 0, dtype=np.float64) ** 2).sum())
+    top = max(np.sqrt(top), TINY)
+    for slab in voxels:
+        share = slab[slab > 0].astype(np.float64) / top
+        entropy -= float((share * np.log(share)).sum())
+        n += slab.size
+    return entropy / max(float(np.sqrt(n) * np.log(np.sqrt(n))), TINY)
 
 
 def air_of(raw: np.ndarray, scan: Scan) -> np.ndarray:
@@ -167,8 +172,9 @@ def air_of(raw: np.ndarray, scan: Scan) -> np.ndarray:
 
 
 def as_row(quality: Mapping[str, Any]) -> dict[str, Any]:
-    """Quality as a row of a table, numbers rounded to four digits that count."""
-    return {
-        name: float(f"{value:.4g}") if isinstance(value, float) and np.isfinite(value) else value
-        for name, value in quality.items()
-    }
+    """Quality as a row of a table, numbers rounded to four digits that count; None for what could not be measured."""
+    return {name: _rounded(value) if isinstance(value, float) else value for name, value in quality.items()}
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.4g}") if np.isfinite(value) else None

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.cohort.images import mask_of_scan, opened
-from neurotransfer.cohort.orientation import orientation_of, says_mni
-from neurotransfer.cohort.recipes import Recipe
+from neurotransfer.cohort.orientation import orientation_of
+from neurotransfer.cohort.recipes import NATIVE, Recipe
 from neurotransfer.cohort.remarks import is_harmless, remarks_of_header
 from neurotransfer.errors import ImageError
 from neurotransfer.prepare.dicom import convert_dicom
@@ -24,6 +24,8 @@ from neurotransfer.prepare.subjects import Subject, read_subject
 CONFORMED_SIDE, LARGEST_BYTE = 256, 255
 # Hounsfield units of air are -1000; magnitude images of MRI have no such values
 CT_BELOW = -500
+MOST_BELOW_ZERO = 0.01
+ERASED = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +80,21 @@ def _of_image(path: Path, mask: Path | None, declared: frozenset[str], recipe: R
     warnings = [remark for remark in told if not is_harmless(remark)]
     if stored.min() < CT_BELOW:
         warnings.append(f"values down to {stored.min():g}: is it a CT?")
+    below = float((stored < 0).mean())
+    if below > MOST_BELOW_ZERO and not any("CT" in warning for warning in warnings):
+        warnings.append(f"{below:.0%} of its voxels are below zero and count as nothing: was it standardised?")
     voxels = np.clip(stored.reshape(image.shape[:3]), 0, None).astype(np.float32)
     if not voxels.any():
         raise ImageError(f"{str(path)!r} has no voxel above zero")
     affine = np.asarray(image.affine, float)
-    inside = None if mask is None else mask_of_scan(mask, image, path)
+    # who edits a brain in FreeSurfer sets what is none to 1
+    least = ERASED if mask is not None and mask.name == "brainmask.mgz" else 0.5
+    inside = None if mask is None else mask_of_scan(mask, image, path, least)
     if inside is not None and not (inside & (voxels > 0)).any():
         raise ImageError(f"{str(path)!r} has no voxel above zero inside its mask")
     found = set(declared)
-    if says_mni(image):
-        found.add("mni_by_header")
-    if stored.dtype == np.uint8 and min(stored.shape[:3]) >= CONFORMED_SIDE and _has_form(stored.shape, affine):
+    is_large = stored.dtype == np.uint8 and min(stored.shape[:3]) >= CONFORMED_SIDE
+    if is_large and _has_form(stored.shape, affine, recipe):
         found |= {"conformed", "normalised"} if recipe.tool == FASTSURFER else {"conformed"}
     return Opened(
         Scan(voxels, affine, inside, properties=frozenset(found)),
@@ -97,10 +103,14 @@ def _of_image(path: Path, mask: Path | None, declared: frozenset[str], recipe: R
     )
 
 
-def _has_form(shape: tuple[int, ...], affine: np.ndarray) -> bool:
-    """Whether a scan lies as FreeSurfer and FastSurfer conform it: a cube (of bytes, 256 voxels or more), LIA, isotropic."""
-    sides = np.linalg.norm(affine[:3, :3], axis=0)
-    return len(set(shape[:3])) == 1 and orientation_of(affine) == "LIA" and float(np.ptp(sides)) < 1e-3
+def _has_form(shape: tuple[int, ...], affine: np.ndarray, recipe: Recipe) -> bool:
+    """Whether a scan lies as FreeSurfer and FastSurfer conform it: a cube (of bytes, 256 voxels or more), LIA, isotropic.
+
+    Voxels that are finer or coarser than a recipe of native space allows are to be resampled, and not yet conformed.
+    """
+    sides, (least, most) = np.linalg.norm(affine[:3, :3], axis=0), recipe.contract.sides_mm
+    allowed = recipe.contract.space != NATIVE or (least - 1e-3 <= sides.min() and sides.max() <= most + 1e-3)
+    return allowed and len(set(shape[:3])) == 1 and orientation_of(affine) == "LIA" and float(np.ptp(sides)) < 1e-3
 
 
 def _of_subject(subject: Subject, declared: frozenset[str], recipe: Recipe) -> Opened:
@@ -121,7 +131,7 @@ def _of_subject(subject: Subject, declared: frozenset[str], recipe: Recipe) -> O
         raise ImageError(f"{str(subject.folder)!r} has no {absent}; finish its segmentation, or prepare the raw scan")
     read = _of_image(head, mask, declared, recipe)
     # FastSurfer can be told to keep the axes of the scanner
-    found = {"conformed"} if _has_form(read.scan.voxels.shape, read.scan.affine) else set()
+    found = {"conformed"} if _has_form(read.scan.voxels.shape, read.scan.affine, recipe) else set()
     if recipe.tool == FASTSURFER and read.scan.voxels.max() <= LARGEST_BYTE:
         found.add("normalised")
     scan = replace(read.scan, properties=read.scan.properties | found)

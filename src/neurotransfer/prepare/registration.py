@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from neurotransfer.cohort.mni import average_brain, overlap_of
 from neurotransfer.cohort.volumes import laid_on
-from neurotransfer.errors import ImageError
+from neurotransfer.errors import ImageError, is_no_memory
 
 SPACING_MM = 2.0
 MARGIN_MM = 20.0
@@ -35,8 +35,8 @@ class Registration:
     """Where a brain lies in MNI152.
 
     `to_template` (4, 4) takes millimetres of the scan to millimetres of MNI152; `mutual_information` (nats, more is more
-    alike) and `overlap` (Dice coefficient of the brain masks, 0 to 1) say how well; `turned_degrees` is the angle of
-    the start that won, 0 unless the axes of the scan seem wrong.
+    alike) and `overlap` (Dice coefficient of the brain masks, 0 to 1) say how well; `turned_degrees` says by
+    how much the axes of the scan seem to be mistaken, 0 when they are not.
     """
 
     to_template: np.ndarray
@@ -99,12 +99,17 @@ def register(
         values = [_descend(fixed, moving, start, _ROUGH) for start in starts]
         for place in np.argsort(values, kind="stable")[:n_finalists]:
             matrix, value = _finished(fixed, moving, starts[place], degrees_of_freedom)
-            yield Registration(matrix, -value, overlap_of(brain, affine, matrix), _turn_of(rotations[place]))
+            yield Registration(matrix, -value, overlap_of(brain, affine, matrix), _turn_of(matrix[:3, :3]))
 
     found = list(best_of(_turned_by(NODS_DEGREES), 1))
     if found[0].overlap < LEAST_OVERLAP or found[0].mutual_information < LEAST_INFORMATION:
         found += best_of((*_turned_by(TILTS_DEGREES), *_mistaken_axes()), FINALISTS)
-    return max(found, key=lambda each: each.mutual_information)
+    best = max(found, key=lambda each: each.mutual_information)
+    if best.mutual_information <= 0:
+        raise ImageError(
+            "it could not be registered to MNI152: no place was found where the two have anything to do with each other"
+        )
+    return best
 
 
 def _require_head(voxels: np.ndarray, affine: np.ndarray, brain: np.ndarray) -> None:
@@ -117,10 +122,11 @@ def _require_head(voxels: np.ndarray, affine: np.ndarray, brain: np.ndarray) -> 
         )
 
 
-def _turn_of(rotation: np.ndarray) -> float:
-    """The angle of a start, 0 for one that a head may really have."""
-    angle = float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
-    return angle if angle > 45 else 0.0
+def _turn_of(linear: np.ndarray) -> float:
+    """The angle of the way to mistake axes that is nearest to a transform (3, 3), 0 when none is nearer than to leave them."""
+    left, _, right = np.linalg.svd(linear)
+    nearest = max((np.eye(3), *_mistaken_axes()), key=lambda turn: float((turn * (left @ right)).sum()))
+    return float(np.degrees(np.arccos(np.clip((np.trace(nearest) - 1) / 2, -1, 1))))
 
 
 def _turned_by(degrees: Sequence[tuple[int, int, int]]) -> list[np.ndarray]:
@@ -226,8 +232,10 @@ def _descend(fixed: _Fixed, moving: Any, transform: Any, stage: _Stage) -> float
     method.SetInitialTransform(transform, True)
     try:
         method.Execute(fixed.image, moving)
-    except RuntimeError:
-        # the start left the image: its transform stays where it is and loses to others by its overlap
+    except RuntimeError as error:
+        if is_no_memory(error):
+            raise
+        # the start left the image: its transform stays where it is, and tells nothing
         return 0.0
     return float(method.GetMetricValue())
 

@@ -1,5 +1,7 @@
 """`prepare`: an input of raw scans to a folder of model-ready volumes, one and the same however often it is run."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,22 +13,23 @@ from neurotransfer.artifacts import (
     is_file,
     package_version,
     read_json,
+    remove_whole,
     require_writable,
-    storage,
     write_json,
     write_table,
 )
-from neurotransfer.cohort.preparation import COMPLETE, DESCRIPTION, KEY
+from neurotransfer.cohort.preparation import COMPLETE, DESCRIPTION, KEY, identity_of
 from neurotransfer.cohort.recipes import get_recipe
 from neurotransfer.errors import ImageError, InputError, listed, unknown
 from neurotransfer.prepare import tables
 from neurotransfer.prepare.inputs import Choice, Found, find_sources
-from neurotransfer.prepare.job import Job, finished
+from neurotransfer.prepare.job import Job, finished, outputs_of
 from neurotransfer.prepare.page import write_page
 from neurotransfer.prepare.pool import prepare_all
 from neurotransfer.prepare.source import declared_of
 
 PAGE = "quality.html"
+LOCK = ".prepare.lock"
 BIDS_VERSION = "1.9.0"
 IDS = ("participant_id", "session_id", "image", "mask")
 
@@ -35,7 +38,7 @@ IDS = ("participant_id", "session_id", "image", "mask")
 class Prepared:
     """What became of an input: `made` now and `kept` from before, `failed` with reasons, remarks, and where all lies.
 
-    `images` has, by participant and session, the path of the scan that stands for it in the cohort.
+    By participant and session, `images` has the path of the scan that stands for it in the cohort, and `flags` what to look at.
     """
 
     folder: Path
@@ -45,6 +48,7 @@ class Prepared:
     remarks: tuple[str, ...]
     n_flagged: int
     images: Mapping[tuple[str, str], str]
+    flags: Mapping[tuple[str, str], str]
 
     @property
     def cohort(self) -> Path:
@@ -103,10 +107,12 @@ def prepare(
         raise InputError(f"there is no atlas {str(atlas)!r}; give an image of labels in MNI152")
     _require_columns(found, columns)
     _require_apart(source, out)
-    _claim(out, job)
+    _require_free(out, job)
+    require_writable(out)
     try:
-        with FileLock(out / ".prepare.lock", timeout=0):
-            return _prepare(found, job, workers, columns, on_found, on_scan)
+        with FileLock(out / LOCK, timeout=0):
+            _require_free(out, job)
+            return _prepare(found, job, workers, columns, source, on_found, on_scan)
     except Timeout:
         raise InputError(
             f"another process prepares scans into {str(out)!r}; wait for it, or give another folder"
@@ -118,6 +124,7 @@ def _prepare(
     job: Job,
     workers: int,
     columns: Sequence[str],
+    root: Path,
     on_found: Callable[[int], object] | None,
     on_scan: Callable[[], object] | None,
 ) -> Prepared:
@@ -133,8 +140,12 @@ def _prepare(
             results[source.stem] = before
     todo = [source for source in found.sources if source.stem not in results and source.stem not in failed]
     kept = len(results)
+    _claim(job, root, [outputs_of(source, job).sidecar for source in found.sources], kept)
     if on_found is not None:
         on_found(len(todo))
+    if todo:
+        # whoever reads the folder now must not take old and new volumes for one cohort
+        remove_whole(job.out / COMPLETE)
     for source, result in prepare_all(todo, job, workers, on_scan or (lambda: None)):
         if isinstance(result, str):
             failed[source.stem] = result
@@ -172,7 +183,7 @@ def _told(
         "Fingerprints": sorted(str(sidecar["Fingerprint"]) for _, sidecar in done),
     }
     if changed or not _is_complete(job.out, facts):
-        (job.out / COMPLETE).unlink(missing_ok=True)
+        remove_whole(job.out / COMPLETE)
         for name, table in made.items():
             write_table(job.out / name, table)
         write_page(job.out / PAGE, quality, made[tables.FAILED], job.recipe)
@@ -181,7 +192,9 @@ def _told(
     n_flagged = int((quality["flags"] != "").sum())
     named = tuple((source.label, why) for source, why in lost)
     images = {(source.participant_id, source.session_id): str(source.path) for source, _ in reversed(done)}
-    return Prepared(job.out, len(done) - kept, kept, named, tuple(remarks), n_flagged, images)
+    said = dict(zip(quality["scan"], quality["flags"], strict=True))
+    flags = {(source.participant_id, source.session_id): said[source.stem] for source, _ in reversed(done)}
+    return Prepared(job.out, len(done) - kept, kept, named, tuple(remarks), n_flagged, images, flags)
 
 
 def _is_complete(out: Path, facts: Mapping[str, Any]) -> bool:
@@ -195,8 +208,6 @@ def _is_complete(out: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _as_json(facts: Any) -> Any:
-    import json
-
     return json.loads(json.dumps(facts))
 
 
@@ -215,36 +226,38 @@ def _require_apart(source: Path, out: Path) -> None:
         )
 
 
-def _claim(out: Path, job: Job) -> None:
-    """Begin a folder of ours, or go on with one of the same recipe.
-
-    Raises:
-        InputError: when it holds something else.
-    """
-    description = out / DESCRIPTION
-    wanted = _as_json(_description(job))
-    if is_file(description):
-        there = read_json(description)
+def _require_free(out: Path, job: Job) -> None:
+    """Refuse a folder that holds something else than volumes of this recipe."""
+    if is_file(out / DESCRIPTION):
+        there, wanted = read_json(out / DESCRIPTION), _as_json(job.recipe.facts())
         if not isinstance(there, dict) or KEY not in there:
             raise InputError(f"{str(out)!r} holds another dataset; give a new folder")
-        if there[KEY] != wanted[KEY]:
-            was, now = (f"{each['Recipe']}-{each['RecipeVersion']}" for each in (there[KEY], wanted[KEY]))
+        if there[KEY] != wanted:
+            was, now = identity_of(there[KEY]), identity_of(wanted)
             advice = "give a new folder, one for each recipe and voxel size"
-            raise InputError(f"{str(out)!r} holds volumes of recipe {was} with other parameters than {now}; {advice}")
-        require_writable(out)
-        return
-    if out.exists() and (not out.is_dir() or any(path.name != ".prepare.lock" for path in out.iterdir())):
+            raise InputError(f"{str(out)!r} holds volumes of recipe {was} (other parameters than {now}); {advice}")
+    elif out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir())):
         raise InputError(f"{str(out)!r} holds something that was not prepared here; give a new or an empty folder")
-    require_writable(out)
-    with storage(out):
-        write_json(description, wanted)
 
 
-def _description(job: Job) -> dict[str, Any]:
-    return {
+def _claim(job: Job, root: Path, sidecars: Sequence[Path], kept: int) -> None:
+    """Write whose volumes a folder holds; refuse it when they are those of another input.
+
+    An input that was only moved is known by its scans, which are all as they were.
+    """
+    description = job.out / DESCRIPTION
+    wanted = {
         "Name": "Model-ready volumes",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "neurotransfer", "Version": package_version("neurotransfer")}],
+        "Input": hashlib.sha256(str(root.resolve()).encode(errors="surrogateescape")).hexdigest()[:16],
         KEY: job.recipe.facts(),
     }
+    there = read_json(description) if is_file(description) else wanted
+    if there.get("Input") != wanted["Input"] and (not kept or kept < sum(map(is_file, sidecars))):
+        raise InputError(
+            f"{str(job.out)!r} holds scans of another input, which would be mixed with these or written over; give a new folder"
+        )
+    if _as_json(wanted) != there or not is_file(description):
+        write_json(description, wanted)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 # what can be true of a scan; a step whose property is there already is not done again
-PROPERTIES = ("stripped", "unbiased", "registered", "mni_by_header", "aligned", "conformed", "normalised")
+PROPERTIES = ("stripped", "unbiased", "registered", "aligned", "conformed", "normalised")
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,6 @@ from neurotransfer.prepare.brain import (
 )
 from neurotransfer.prepare.registration import (
     AFFINE,
-    LEAST_OVERLAP,
     Registration,
     displacement_mm,
     register,
@@ -31,6 +30,8 @@ from neurotransfer.prepare.scan import Scan
 
 # a scan whose own place is this near to the best one is left where it is
 IN_PLACE_MM = 2.0
+# the brightest voxel of a head that FreeSurfer scaled is no less and no more
+LEAST_TOP, LARGEST_BYTE = 60, 255
 # below this overlap with the average brain nobody's word is taken for it that a scan is registered
 LEAST_DECLARED = 0.75
 NOTHING = "brighter than zero; is the mask right, and does the scan lie where its header says?"
@@ -86,8 +87,6 @@ def register_to_template(scan: Scan, degrees_of_freedom: int) -> Scan:
                 f"{LEAST_DECLARED} or more); do not declare it registered, or give it another name than space-MNI152"
             )
         return _in_place(scan, degrees_of_freedom, f"registered before, overlap {lies:.3f}")
-    if "mni_by_header" in scan.properties and lies >= LEAST_OVERLAP:
-        return _in_place(scan, degrees_of_freedom, f"its header says MNI152, overlap {lies:.3f}")
     found = register(scan.voxels, scan.affine, _brain_of(scan), degrees_of_freedom)
     apart = displacement_mm(np.eye(4), found.to_template)
     if apart < IN_PLACE_MM:
@@ -115,6 +114,7 @@ def _facts(found: Registration, degrees_of_freedom: int) -> dict[str, Any]:
 def white_to(scan: Scan, level: float) -> Scan:
     """Values scaled so that white matter has this level, as FreeSurfer does."""
     if "normalised" in scan.properties:
+        _require_levels(scan)
         return scan.passed_over("white_to", "normalised before")
     average, place = average_brain(2), _to_template(scan) @ scan.affine
     laid = laid_on(
@@ -213,11 +213,22 @@ def _isotropic(scan: Scan, size_mm: float) -> Scan:
 def to_bytes(scan: Scan, percentile: float) -> Scan:
     """Values from 0 to 255: the lowest to 0, this percentile of those above zero to 255, rounded."""
     if "normalised" in scan.properties:
+        _require_levels(scan)
         return scan.passed_over("to_bytes", "0 to 255 already")
     low = float(scan.voxels.min())
     high = _percentile(scan.voxels, percentile, max(low, 0.0))
     voxels = np.rint(np.clip((scan.voxels - low) * (255 / max(high - low, 1e-12)), 0, 255)).astype(np.float32)
     return scan.after("to_bytes", "normalised", facts={"High": round(high, 3)}, voxels=voxels)
+
+
+def _require_levels(scan: Scan) -> None:
+    """Refuse a scan that is said to be as FreeSurfer scales it and is not, before its rounding leaves nothing of it."""
+    low, high = float(scan.voxels.min()), float(scan.voxels.max())
+    if not LEAST_TOP <= high <= LARGEST_BYTE:
+        raise ImageError(
+            f"said to be normalised (0 to {LARGEST_BYTE}, as FreeSurfer has it), but its values go from {low:g} to {high:g}; do "
+            "not declare it normalised"
+        )
 
 
 def divide(scan: Scan, by: float) -> Scan:

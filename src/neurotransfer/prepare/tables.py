@@ -1,6 +1,7 @@
 """The tables of a prepared input: the cohort, its quality, its regional volumes, what failed."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,11 +9,13 @@ import pandas as pd
 
 from neurotransfer.prepare.flags import flagged
 from neurotransfer.prepare.job import Job, outputs_of
-from neurotransfer.prepare.source import SUBJECT, Source
+from neurotransfer.prepare.source import DICOM, SUBJECT, Source
 from neurotransfer.prepare.stats_files import regional_table
 from neurotransfer.prepare.subjects import read_subject
 
 COHORT, QUALITY, REGIONAL, FAILED = "cohort.tsv", "quality.tsv", "regional_volumes.tsv", "failed.tsv"
+# a quoted path: its folders say where the input lies, and may name people
+_PATH = re.compile(r"(['\"])(/[^'\"]*/)?([^'\"/]*)\1")
 KEYS = ("participant_id", "session_id")
 Done = Sequence[tuple[Source, Mapping[str, Any]]]
 
@@ -80,10 +83,22 @@ def regional_volumes(done: Done) -> tuple[pd.DataFrame, list[str]]:
 def failed_table(failed: Sequence[tuple[Source, str]]) -> pd.DataFrame:
     """One row a scan that failed, with the reason."""
     rows = [
-        {**_keys(source), "scan": source.stem, "source": source.name, "reason": " ".join(why.split())}
+        {**_keys(source), "scan": source.stem, "source": _name_of(source), "reason": _reason(source, why)}
         for source, why in failed
     ]
     return pd.DataFrame(rows, columns=[*KEYS, "scan", "source", "reason"])
+
+
+def _name_of(source: Source) -> str:
+    # a folder of DICOM may be named after a person
+    return "" if source.kind == DICOM else source.name
+
+
+def _reason(source: Source, why: str) -> str:
+    """A reason without the folders of the input; of DICOM, whose texts are free, only what comes before the details."""
+    if source.kind == DICOM:
+        return f"{_PATH.sub('the folder', why).split(':')[0]} (the command told the details)"
+    return _PATH.sub(lambda found: found.group(1) + found.group(3) + found.group(1), " ".join(why.split()))
 
 
 def digest(table: pd.DataFrame) -> str:

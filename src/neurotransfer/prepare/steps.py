@@ -171,7 +171,8 @@ def crop_around_brain(scan: Scan, shape: tuple[int, int, int]) -> Scan:
                 f"the brain is {inside[-1] - inside[0] + 1} voxels long, {size} are allowed; is it a head, and are its voxels "
                 f"of {' x '.join(f'{side:.3g}' for side in scan.sides_mm)} mm right?"
             )
-        first = int(np.rint((inside[0] + inside[-1]) / 2) - size / 2)
+        # rounding to even must not cut a brain that fills the window
+        first = max(int(np.rint((inside[0] + inside[-1]) / 2) - size / 2), int(inside[-1]) + 1 - size)
         start.append(min(max(first, 0), old - size) if old >= size else (old - size) // 2)
     return _windowed(scan, "crop_around_brain", tuple(start), tuple(shape))
 

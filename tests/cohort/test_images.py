@@ -324,6 +324,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_no_file_takes_more_memory_than_a_head_may(tmp_path):
     done = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path)], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)

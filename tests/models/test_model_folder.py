@@ -238,7 +238,8 @@ def test_another_format_is_refused(folder, number):
         load_model(folder)
 
 
-KEYS = ["format", *Card.__dataclass_fields__]
+# cards that are older than recipes of preparation do not speak of them
+KEYS = ["format", *(key for key in Card.__dataclass_fields__ if key != "preparation")]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -22,6 +22,7 @@ def corrected():
     return phantom, *without_bias_field(phantom.voxels, SIDES, phantom.brain)
 
 
+@pytest.mark.slow
 def test_a_planted_field_is_taken_away(corrected):
     phantom, voxels, _ = corrected
     assert spread_of(voxels, phantom) < 0.5 * spread_of(phantom.voxels, phantom)
@@ -49,6 +50,7 @@ def test_the_scan_itself_is_left_alone_and_zero_stays_zero(corrected):
     assert voxels.min() >= 0
 
 
+@pytest.mark.slow
 def test_a_head_without_field_hardly_changes():
     phantom = head(sides_mm=4.0, bias=0.0, noise=0.01)
     voxels, ratio = without_bias_field(phantom.voxels, SIDES, phantom.brain)

@@ -105,6 +105,7 @@ def test_the_left_is_on_the_left_and_up_is_up():
     assert np.nonzero(axial)[0].mean() < np.nonzero(behind)[0].mean()
 
 
+@pytest.mark.slow
 def test_slices_lie_where_they_say():
     for number, millimetres in enumerate(SLICES_MM):
         place = [10.0, 10.0, 10.0]

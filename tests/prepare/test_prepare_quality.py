@@ -179,6 +179,7 @@ def test_a_good_head_has_good_numbers(raw_head, seen):
     assert all(np.isfinite(value) for value in found.values() if not isinstance(value, str))
 
 
+@pytest.mark.slow
 def test_noise_is_seen():
     less, more = (examined(head(sides_mm=2.5, noise=noise)).quality for noise in (0.01, 0.08))
     assert less["snr_white"] > more["snr_white"]
@@ -283,6 +284,7 @@ def test_air_is_found_in_a_raw_head(raw_head, seen):
     assert seen.quality["snr_dietrich"] == pytest.approx(max(T1) / (0.01 * max(T1)), rel=0.15)
 
 
+@pytest.mark.slow
 def test_there_is_no_air_where_it_was_zeroed():
     phantom = head(sides_mm=2.0, skull=True)
     assert len(air_of(phantom.voxels, phantom.scan())) == 0

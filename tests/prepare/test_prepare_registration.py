@@ -54,6 +54,7 @@ def test_the_corners_of_the_bounds_are_found(corner, scale):
     assert error_mm(phantom, found(phantom)) < CLOSE_MM
 
 
+@pytest.mark.slow
 def test_a_rigid_transform_keeps_lengths():
     known = known_affine((12, -8, 10), 1.0, (5, 10, -20))
     phantom = head(known)

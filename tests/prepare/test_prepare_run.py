@@ -225,6 +225,7 @@ def test_a_scan_that_is_gone_is_told_too(again):
     assert "no such image" in why
 
 
+@pytest.mark.slow
 def test_a_failure_of_ours_is_told_and_stops_nothing(heads, tmp_path, monkeypatch):
     from neurotransfer.prepare import one
 
@@ -427,6 +428,7 @@ def test_native_space_is_not_taken_for_mni(heads, tmp_path):
     assert get_recipe("fastsurfer").contract.problems(image.get_fdata(dtype=np.float32), image.affine) == []
 
 
+@pytest.mark.slow
 def test_prepared_volumes_can_be_prepared_again_and_stay(prepared, tmp_path):
     """By their names they are registered."""
     done = prepare(prepared.folder / "cohort.tsv", tmp_path / "out", declared=("stripped", "unbiased"))
@@ -512,6 +514,7 @@ def test_the_command_says_what_was_done_and_what_failed(again):
     assert "what was prepared is kept" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_0_when_all_is_well(again):
     raw, ready = again
     began = time.monotonic()

@@ -88,6 +88,7 @@ def test_what_a_recipe_makes_keeps_its_contract(known_place, phantom, name):
         assert overlap_of(made.brain, made.affine) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_does_not_depend_on_the_order_of_voxels(known_place, phantom, name):
     recipe = RECIPES[name]
@@ -98,6 +99,7 @@ def test_a_recipe_does_not_depend_on_the_order_of_voxels(known_place, phantom, n
     np.testing.assert_allclose(other.voxels, one.voxels, atol=1e-3 * top if name != "fastsurfer" else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_scan_is_not_changed_by_what_is_made_of_it(known_place, phantom, name):
     scan = phantom.scan()
@@ -116,6 +118,7 @@ def test_a_recipe_with_all_its_steps_keeps_its_contract(name):
     RECIPES[name].require(made.voxels, made.affine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_nothing_costly_is_done_to_what_is_declared(forbidden, name):
     phantom = head(sides_mm=2.0)

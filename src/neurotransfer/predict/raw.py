@@ -24,7 +24,7 @@ from neurotransfer.prepare.run import Prepared, prepare
 # what a model takes whose card does not say how its scans were prepared: heads in MNI152 without skull
 DEFAULT_RECIPE = "template"
 # how well a brain must lie on that of MNI152 to be taken as registered: by its name, and by itself
-LEAST_NAMED, LEAST_OVERLAP = 0.75, 0.9
+LEAST_NAMED, LEAST_OVERLAP = 0.75, 0.87
 AUTO, ALWAYS, NEVER = "auto", "always", "never"
 
 

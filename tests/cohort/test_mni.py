@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import aff2axcodes
 
-from neurotransfer.cohort.mni import SPACE, average_brain, overlap_of
+from neurotransfer.cohort.mni import SPACE, average_brain, overlap_of, rough_overlap_of
 from neurotransfer.cohort.orientation import reoriented
+from neurotransfer.cohort.volumes import laid_on
 
 SIZES = (1, 2)
 MAPS = ("t1", "fluid", "grey", "white", "mask")
@@ -132,3 +133,19 @@ def test_overlap_hardly_depends_on_the_size_of_voxels(stride):
     average = average_brain(1)
     coarse = average.affine @ np.diag([stride, stride, stride, 1])
     assert overlap_of(average.mask[::stride, ::stride, ::stride], coarse) > 0.97
+
+
+@pytest.mark.parametrize("shift_mm", [0, 5, 20, 300])
+@pytest.mark.parametrize("size_mm", [1.5, 4.0])
+def test_a_rough_overlap_is_nearly_the_overlap(shift_mm, size_mm):
+    average = average_brain(2)
+    affine = np.diag([-size_mm, size_mm, size_mm, 1.0])
+    affine[:3, 3] = (100 + shift_mm, -140, -80 + shift_mm)
+    shape = tuple(int(200 / size_mm) for _ in range(3))
+    brain = (
+        laid_on(average.mask.astype(np.float32), average.affine, (*shape[:1], int(240 / size_mm), shape[2]), affine)
+        > 0.5
+    )
+    moved = affine.copy()
+    moved[1, 3] += shift_mm
+    assert abs(rough_overlap_of(brain, moved) - overlap_of(brain, moved)) < 0.02

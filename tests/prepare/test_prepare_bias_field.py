@@ -28,6 +28,7 @@ def test_a_planted_field_is_taken_away(corrected):
     assert spread_of(voxels, phantom) < 0.5 * spread_of(phantom.voxels, phantom)
 
 
+@pytest.mark.slow
 def test_how_much_the_field_varies_is_told(corrected):
     phantom, _, ratio = corrected
     flat = head(sides_mm=4.0, bias=0.0, noise=0.0)

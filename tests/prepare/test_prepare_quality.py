@@ -200,6 +200,7 @@ def test_numbers_have_no_unit(raw_head, seen):
         assert found[name] == (value if isinstance(value, str) else pytest.approx(value, rel=0.02))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codes", ["LPS", "SAR"])
 def test_the_order_of_voxels_does_not_matter(raw_head, seen, codes):
     found = examined(raw_head.reoriented(codes)).quality

@@ -380,6 +380,7 @@ def test_the_input_is_no_output(heads):
             prepare(heads, out)
 
 
+@pytest.mark.slow
 def test_an_output_below_the_input_is_no_input_the_next_time(again):
     raw, _ = again
     out = raw / "derivatives" / "ready"

@@ -11,7 +11,7 @@ from neurotransfer.cohort import Cohort, read_cohort
 from neurotransfer.cohort.bids import entities
 from neurotransfer.cohort.files import is_image_name
 from neurotransfer.cohort.images import bright_litres, head_of, opened
-from neurotransfer.cohort.mni import overlap_of
+from neurotransfer.cohort.mni import rough_overlap_of
 from neurotransfer.cohort.preparation import identity_of, preparation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe, get_recipe
 from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES, cohort_name
@@ -158,7 +158,7 @@ def _raw_scan(path: Path, mask: Path | None) -> bool:
     if bright_litres(head, image.affine) > LARGEST_BRAIN_LITRES:
         return True
     named = entities(path).get("space", "").startswith("MNI152")
-    return overlap_of(head > 0, np.asarray(image.affine, float)) < (LEAST_NAMED if named else LEAST_OVERLAP)
+    return rough_overlap_of(head > 0, np.asarray(image.affine, float)) < (LEAST_NAMED if named else LEAST_OVERLAP)
 
 
 def _notes(prepared: Prepared, recipe: str) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path):
     assert [column for column in pd.read_parquet(tmp_path / "e.parquet") if column.startswith("feature_")]
 
 
+@pytest.mark.slow
 def test_pretraining_takes_every_option_of_the_engine(tiny_cohort, tmp_path):
     words = ["--width", 0.0625, "--epochs", 2, "--shape", "32,38,32", "--voxel-size", "5.0526315789473681",
              "--warm-up", 0.5, "--ema", 0.9, "--micro-batch", 4, "--augment", "standard", "--no-flip", "--learned-weights",
@@ -175,6 +176,7 @@ def test_pretrain_on_simulated_heads_then_embed(tiny_cohort, tmp_path):
     assert len(columns) == load_model(tmp_path / "model").network.encoder.n_features
 
 
+@pytest.mark.slow
 def test_the_shipped_model_answers_by_its_name(tiny_cohort, tmp_path):
     ok("embed", "sim-base", tiny_cohort, "--out", tmp_path / "e.parquet", cwd=tmp_path)
     table = pd.read_parquet(tmp_path / "e.parquet")

@@ -238,6 +238,7 @@ def mean_of(store, rows):
     return [float(store[int(row)].mean()) for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 def test_several_processes_read_at_once(both, method):
     store, dense = both

@@ -1,6 +1,5 @@
 """Do cells in this process or in several: the results do not depend on how many."""
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +13,7 @@ from neurotransfer.benchmark.plan import Cell
 from neurotransfer.benchmark.workspace import Workspace, engine_of, open_workspace
 from neurotransfer.errors import InterruptedRunError
 from neurotransfer.training import use
-from neurotransfer.workers import one_thread, start_worker
+from neurotransfer.workers import one_thread, pool_of, start_worker
 
 _workspace: Workspace | None = None
 
@@ -32,21 +31,14 @@ def run_cells(folder: Path, cells: Sequence[Cell], workers: int, on_cell: Callab
                 run_cell(workspace, cell)
                 on_cell()
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(cells)), mp_context=context, initializer=_start, initargs=(folder,))
     try:
-        _drain(pool, list(cells), on_cell)
+        with pool_of(min(workers, len(cells)), _start, (folder,)) as pool:
+            _drain(pool, list(cells), on_cell)
     except BrokenProcessPool:
         raise InterruptedRunError(
             "a worker process died, killed or out of memory; what was finished is kept: run the same command again, with "
             "fewer --workers if memory was short"
         ) from None
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _drain(pool: ProcessPoolExecutor, cells: list[Cell], on_cell: Callable[[], object]) -> None:

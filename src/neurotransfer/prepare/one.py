@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.artifacts import package_version, remove_whole, write_atomically, write_json
-from neurotransfer.cohort.orientation import orientation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe
 from neurotransfer.cohort.writing import write_image
 from neurotransfer.errors import ImageError
 from neurotransfer.prepare.figure import picture
 from neurotransfer.prepare.job import Job, Outputs, fingerprint_of, outputs_of
-from neurotransfer.prepare.quality import Examined, as_row, examine
+from neurotransfer.prepare.quality import Examined, as_it_lies, as_row, examine
 from neurotransfer.prepare.reading import Opened, opened_source
 from neurotransfer.prepare.regional import measured_volumes
 from neurotransfer.prepare.registration import RIGID
@@ -66,7 +65,7 @@ def follow(scan: Scan, recipe: Recipe) -> Made:
     Raises:
         ImageError: when no brain is found, none of a brain's size, or nothing like one.
     """
-    came, raw, native, examined = _as_it_came(scan), scan, None, None
+    came, raw, native, examined = as_it_lies(scan), scan, None, None
     for step in recipe.steps:
         if step.name in GEOMETRIC and native is None:
             native = scan
@@ -84,16 +83,6 @@ def follow(scan: Scan, recipe: Recipe) -> Made:
 
 def _raw_like(raw: Scan, scan: Scan) -> np.ndarray:
     return raw.voxels if raw.voxels.shape == scan.voxels.shape else scan.voxels
-
-
-def _as_it_came(scan: Scan) -> dict[str, Any]:
-    sides = scan.sides_mm
-    return {
-        "orientation": orientation_of(scan.affine),
-        "voxel_x_mm": float(sides[0]),
-        "voxel_y_mm": float(sides[1]),
-        "voxel_z_mm": float(sides[2]),
-    }
 
 
 def _require_brain(scan: Scan) -> None:

@@ -1,18 +1,16 @@
 """Prepare many scans in several processes: what fails is told, what kills its process does not take others with it."""
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import Any
 
 from neurotransfer.errors import NeurotransferError, StorageError, is_no_memory
 from neurotransfer.prepare.job import Job
 from neurotransfer.prepare.source import Source
-from neurotransfer.workers import one_thread, start_worker
+from neurotransfer.workers import one_thread, pool_of, start_worker
 
 Result = Mapping[str, Any] | str
 DIED = "its process died twice (killed, or out of memory); run the same command again, with fewer --workers if memory was short"
@@ -50,7 +48,7 @@ def _by(sources: Sequence[Source], job: Job, workers: int, died: list[Source]) -
     """Those that ended; those whose process died are added to `died`."""
     left = deque(sources)
     while left:
-        with _pool(workers) as pool:
+        with pool_of(workers, _start) as pool:
             waiting: dict[Future[Result], Source] = {}
             try:
                 while left or waiting:
@@ -62,19 +60,6 @@ def _by(sources: Sequence[Source], job: Job, workers: int, died: list[Source]) -
                         yield waiting.pop(future), result
             except BrokenProcessPool:
                 died.extend(waiting.values())
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
-    try:
-        yield pool
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start() -> None:

@@ -49,14 +49,20 @@ def examine(scan: Scan, raw: np.ndarray) -> Examined:
     return Examined(quality, tissues, to_template)
 
 
-def _geometry(scan: Scan, to_template: np.ndarray, turned: float) -> dict[str, Any]:
-    assert scan.brain is not None
+def as_it_lies(scan: Scan) -> dict[str, Any]:
+    """Where the axes of a scan point, and the sides of its voxels."""
     sides = scan.sides_mm
     return {
         "orientation": orientation_of(scan.affine),
         "voxel_x_mm": float(sides[0]),
         "voxel_y_mm": float(sides[1]),
         "voxel_z_mm": float(sides[2]),
+    }
+
+
+def _geometry(scan: Scan, to_template: np.ndarray, turned: float) -> dict[str, Any]:
+    assert scan.brain is not None
+    return as_it_lies(scan) | {
         "brain_litres": float(scan.brain.sum()) * scan.voxel_mm3 / 1e6,
         "overlap": overlap_of(scan.brain, scan.affine, to_template),
         "similarity": similarity(scan, to_template),

@@ -28,6 +28,25 @@ def refused(*arguments, **options):
     return " ".join(done.stderr.split())
 
 
+@pytest.fixture
+def told(monkeypatch, capsys, tmp_path):
+    """As `refused`, in this process, which saves the start of another one: the message, without what was printed before it."""
+    from neurotransfer.__main__ import main
+    from neurotransfer.training import current, using
+
+    def call(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["neurotransfer", *map(str, arguments)])
+        with using(current()), pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        return " ".join(capsys.readouterr().err.split())
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
 def save(path, voxels):
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([5.0, 5, 5, 1])), path)
     return path
@@ -99,8 +118,8 @@ def study_of(tmp_path, tiny_cohort, *, target="diagnosis", protocol="sizes = [10
         ({"target": "age", "more": 'regional_columns = ["age"]'}, "its target 'age' is a regional column"),
     ],
 )
-def test_studies_that_cannot_be_run(tmp_path, tiny_cohort, options, said):
-    message = refused("benchmark", study_of(tmp_path, tiny_cohort, **options), "--out", tmp_path / "run")
+def test_studies_that_cannot_be_run(tmp_path, tiny_cohort, told, options, said):
+    message = told("benchmark", study_of(tmp_path, tiny_cohort, **options), "--out", tmp_path / "run")
     assert said in message
     assert not (tmp_path / "run" / "cells").exists()
 
@@ -163,11 +182,18 @@ def test_text_where_numbers_belong(tmp_path, tiny_cohort):
         (["simulate", "heads", "--participants", "2", "--shape", "4"], "--shape takes three whole numbers"),
         (["simulate", "heads"], "participants"),
         (["simulat"], "No such command"),
+        (["prepare", "nowhere", "out"], "there is no 'nowhere'; give a scan"),
+        (["prepare", "COHORT", "out", "--recipe", "templat"], "did you mean 'template'"),
+        (["prepare", "COHORT", "out", "--columns", "agee"], "did you mean 'age'"),
+        (["prepare", "COHORT", "out", "--declare", "skullstripped"], "did you mean 'stripped'"),
+        (["prepare", "COHORT", "MODEL"], "was not prepared here"),
+        (["predict", "MODEL", "COHORT", "--out", "p.tsv", "--prepare", "perhaps"], "auto, always, never"),
+        (["predict", "MODEL", "COHORT", "--out", "p.tsv", "--prepare", "always", "--alignment", "centre"], "leave --alignment out"),
     ],
 )  # fmt: skip
-def test_wrong_calls(arguments, said, tiny_cohort, tiny_model, tmp_path):
+def test_wrong_calls(arguments, said, tiny_cohort, tiny_model, told):
     places = {"COHORT": str(tiny_cohort), "MODEL": str(tiny_model)}
-    assert said in refused(*[places.get(word, word) for word in arguments], cwd=tmp_path)
+    assert said in told(*[places.get(word, word) for word in arguments])
 
 
 def test_a_finished_cohort_is_not_simulated_away(tiny_cohort):

@@ -310,11 +310,20 @@ def test_the_window_around_the_brain_is_that_of_an_independent_rule(seed, shape,
     assert made.voxels.sum() == voxels.sum()
 
 
-def test_a_brain_that_is_longer_than_the_window_is_refused():
+def test_a_brain_that_is_longer_than_the_window_is_cut_at_both_ends_and_told():
+    """As the models' authors cut heads of 0.7 mm."""
     scan = simple((60, 24, 22))
-    assert steps.crop_around_brain(scan, (52, 40, 40)).voxels.shape == (52, 40, 40)
-    with pytest.raises(ImageError, match=r"brain is 52 voxels long, 50 are allowed; .* voxels of 4 x 4 x 4 mm right"):
-        steps.crop_around_brain(scan, (50, 40, 40))
+    whole = steps.crop_around_brain(scan, (52, 40, 40))
+    assert whole.voxels.shape == (52, 40, 40)
+    assert "CutMillimetres" not in whole.log[-1]
+    cut = steps.crop_around_brain(scan, (48, 40, 40))
+    assert cut.log[-1]["CutMillimetres"] == 4 * 4
+    np.testing.assert_array_equal(cut.voxels, whole.voxels[2:-2])
+
+
+def test_a_brain_that_is_much_longer_than_the_window_is_refused():
+    with pytest.raises(ImageError, match=r"brain is 52 voxels long, the window 40; .* voxels of 4 x 4 x 4 mm right"):
+        steps.crop_around_brain(simple((60, 24, 22)), (40, 40, 40))
 
 
 # --- conform

@@ -127,6 +127,11 @@ def _sidecar(source: Source, job: Job, read: Opened, made: Made, regional: dict[
                 f"registered before by a transform that is not known; recipe {recipe.name} wants a rigid one"
             )
         remarks.append("registered before: volumes are those of the registered image, not of the person's brain")
+    for line in made.ready.log:
+        if "CutMillimetres" in line:
+            warnings.append(
+                f"the window of the model is {line['CutMillimetres']:g} mm shorter than the brain, which was cut at its ends"
+            )
     return {
         # a DICOM folder may be named after a person
         "Sources": [] if source.kind == DICOM else [source.name],

@@ -1,6 +1,6 @@
 """The steps that recipes are made of: each takes a scan and its parameters and gives the scan after it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,9 @@ from neurotransfer.prepare.scan import Scan
 
 # a scan whose own place is this near to the best one is left where it is
 IN_PLACE_MM = 2.0
+# a brain that is longer than a window by more than this factor has other voxels than it says
+MOST_LONGER = 1.2
+NO_FACTS: Mapping[str, Any] = {}
 # the brightest voxel of a head that FreeSurfer scaled is no less and no more
 LEAST_TOP, LARGEST_BYTE = 60, 255
 # below this overlap with the average brain nobody's word is taken for it that a scan is registered
@@ -159,28 +162,37 @@ def crop(scan: Scan, start: tuple[int, int, int], stop: tuple[int, int, int]) ->
 
 
 def crop_around_brain(scan: Scan, shape: tuple[int, int, int]) -> Scan:
-    """A window of this shape around the bounding box of what is above zero in the brain, moved inwards where it would leave."""
-    start, bright = [], _brain_of(scan) & (scan.voxels > 0)
+    """A window of this shape around the bounding box of what is above zero in the brain, moved inwards where it would leave.
+
+    A brain that is a little longer than the window is cut at both ends, as the models' authors do; the log says by how much.
+    """
+    cut_mm, start, bright = 0.0, [], _brain_of(scan) & (scan.voxels > 0)
     if not bright.any():
         raise ImageError(f"nothing in the brain is {NOTHING}")
     for axis, size in enumerate(shape):
         inside = np.flatnonzero(bright.any(axis=tuple({0, 1, 2} - {axis})))
         old = scan.voxels.shape[axis]
-        if inside[-1] - inside[0] >= size:
+        length = int(inside[-1] - inside[0]) + 1
+        if length > MOST_LONGER * size:
             raise ImageError(
-                f"the brain is {inside[-1] - inside[0] + 1} voxels long, {size} are allowed; is it a head, and are its voxels "
+                f"the brain is {length} voxels long, the window {size}; is it a head, and are its voxels "
                 f"of {' x '.join(f'{side:.3g}' for side in scan.sides_mm)} mm right?"
             )
+        cut_mm = max(cut_mm, (length - size) * float(scan.sides_mm[axis]))
+        first = int(np.rint((inside[0] + inside[-1]) / 2) - size / 2)
         # rounding to even must not cut a brain that fills the window
-        first = max(int(np.rint((inside[0] + inside[-1]) / 2) - size / 2), int(inside[-1]) + 1 - size)
+        first = max(first, int(inside[-1]) + 1 - size) if length <= size else first
         start.append(min(max(first, 0), old - size) if old >= size else (old - size) // 2)
-    return _windowed(scan, "crop_around_brain", tuple(start), tuple(shape))
+    cut = {"CutMillimetres": round(cut_mm, 1)} if cut_mm > 0 else {}
+    return _windowed(scan, "crop_around_brain", tuple(start), tuple(shape), cut)
 
 
-def _windowed(scan: Scan, step: str, start: tuple[int, ...], shape: tuple[int, ...]) -> Scan:
+def _windowed(
+    scan: Scan, step: str, start: tuple[int, ...], shape: tuple[int, ...], more: Mapping[str, Any] = NO_FACTS
+) -> Scan:
     voxels, affine = window(scan.voxels, scan.affine, start, shape)
     inside, _ = window(_brain_of(scan), scan.affine, start, shape)
-    return scan.after(step, facts={"Start": list(start)}, voxels=voxels, affine=affine, brain=inside)
+    return scan.after(step, facts={"Start": list(start), **more}, voxels=voxels, affine=affine, brain=inside)
 
 
 def conform(

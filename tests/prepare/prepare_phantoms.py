@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from neurotransfer.cohort.mni import average_brain
 from neurotransfer.prepare.scan import Scan
+from neurotransfer.prepare.steps import reorient
 
 # brightness of fluid, grey and white matter in a T1-weighted scan, and in a T2-weighted one
 T1, T2 = (30.0, 70.0, 110.0), (110.0, 70.0, 45.0)
@@ -165,3 +166,19 @@ def _slope(place, shape):
     """From about -1/2 to 1/2 over a brain, smooth and the same along none of the three axes."""
     x, y, z = np.moveaxis(np.moveaxis(np.indices(shape), 0, -1) @ place[:3, :3].T + place[:3, 3], -1, 0)
     return np.sin(x / 75) * 0.2 + np.sin((y + 18) / 90) * 0.25 + np.cos((z - 10) / 60) * 0.2
+
+
+def simple(shape=(20, 24, 22), sides_mm=(4.0, 4.0, 4.0), codes="RAS", seed=0, **fields):
+    """A scan whose voxels are chance, with a box of brain."""
+    voxels = np.random.default_rng(seed).uniform(1, 100, shape).astype(np.float32)
+    brain = np.zeros(shape, bool)
+    brain[4:-4, 4:-4, 4:-4] = True
+    affine = np.diag([*sides_mm, 1.0])
+    affine[:3, 3] = -(np.array(shape) - 1) / 2 * sides_mm
+    scan = Scan(voxels, affine, brain, **fields)
+    return scan if codes == "RAS" else reorient(scan, codes)
+
+
+def line_of(scan, step):
+    """What the log of a scan says of a step."""
+    return next(line for line in scan.log if line["Step"] == step)

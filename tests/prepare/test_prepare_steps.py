@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
-from prepare_phantoms import ORIENTATIONS, head, known_affine
+from prepare_phantoms import ORIENTATIONS, head, known_affine, line_of, simple
 from scipy import ndimage
 
 from neurotransfer.cohort import Grid
@@ -54,21 +54,6 @@ def follow(scan, recipe):
     for step in recipe.steps:
         scan = STEPS[step.name](scan, **step.parameters)
     return scan
-
-
-def simple(shape=(20, 24, 22), sides_mm=(4.0, 4.0, 4.0), codes="RAS", seed=0, **fields):
-    """Voxels of chance with a box of brain."""
-    voxels = np.random.default_rng(seed).uniform(1, 100, shape).astype(np.float32)
-    brain = np.zeros(shape, bool)
-    brain[4:-4, 4:-4, 4:-4] = True
-    affine = np.diag([*sides_mm, 1.0])
-    affine[:3, 3] = -(np.array(shape) - 1) / 2 * sides_mm
-    scan = Scan(voxels, affine, brain, **fields)
-    return scan if codes == "RAS" else steps.reorient(scan, codes)
-
-
-def line_of(scan, step):
-    return next(line for line in scan.log if line["Step"] == step)
 
 
 # --- whole recipes
@@ -361,42 +346,7 @@ def test_other_voxels_become_isotropic(sides, wanted, codes):
     agree_by_nibabel(replace(scan, to_template=np.eye(4)), made) if min(sides) >= wanted else None
 
 
-# --- brightness
-
-
-def test_divide_divides():
-    scan = replace(simple(), voxels=np.array([0, 51, 110, 255, 300], np.float32).reshape(5, 1, 1))
-    np.testing.assert_array_equal(steps.divide(scan, 255.0).voxels.ravel(), np.float32([0, 51 / 255, 110 / 255, 1, 1]))
-
-
-def test_divide_by_mean_makes_the_mean_of_all_voxels_one():
-    scan = steps.masked(simple())
-    made = steps.divide_by_mean(scan)
-    assert made.voxels.mean(dtype=float) == pytest.approx(1, abs=1e-6)
-    assert line_of(made, "divide_by_mean")["Mean"] == pytest.approx(scan.voxels.mean(), rel=1e-4)
-
-
-def test_scale_takes_its_percentile_of_what_is_above_zero():
-    scan = steps.masked(simple())
-    made = steps.scale(scan, 99.0)
-    top = np.percentile(scan.voxels[scan.voxels > 0], 99)
-    np.testing.assert_allclose(made.voxels, np.clip(scan.voxels / top, 0, 1), atol=1e-6)
-
-
-def test_bytes_are_whole_numbers_up_to_255():
-    scan = simple()
-    made = steps.to_bytes(scan, 99.9).voxels
-    np.testing.assert_array_equal(made, np.rint(made))
-    assert (made.min(), made.max()) == (0, 255)
-    low, high = scan.voxels.min(), np.percentile(scan.voxels[scan.voxels > scan.voxels.min()], 99.9)
-    np.testing.assert_allclose(made, np.clip((scan.voxels - low) / (high - low), 0, 1) * 255, atol=0.51)
-
-
-@pytest.mark.parametrize("level", [110.0, 55.0])
-def test_white_matter_has_its_level(level):
-    phantom = head(known_affine((5, 0, 5), 1.0, (3, 3, 3)), 2.0)
-    made = steps.white_to(replace(phantom.scan(), to_template=phantom.to_template), level)
-    assert np.median(made.voxels[phantom.tissues[2] > 0.95]) == pytest.approx(level, rel=0.03)
+# --- voxels that stay
 
 
 def test_masked_is_zero_outside_and_the_same_inside(phantom):
@@ -432,9 +382,3 @@ def test_a_dark_volume_is_refused_in_words(step, parameters):
     scan = simple()
     with pytest.raises(ImageError, match="is brighter than zero; is the mask right, and does the scan lie where"):
         STEPS[step](replace(scan, voxels=np.zeros_like(scan.voxels)), **parameters)
-
-
-def test_no_white_matter_is_refused_in_words():
-    far = replace(simple(), to_template=known_affine(shift_mm=(900, 0, 0)))
-    with pytest.raises(ImageError, match="no white matter lies where MNI152 has it"):
-        steps.white_to(far, 110.0)

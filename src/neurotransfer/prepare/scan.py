@@ -44,3 +44,15 @@ class Scan:
     def passed_over(self, step: str, why: str) -> "Scan":
         """The scan with a line that says why a step was not done."""
         return replace(self, log=(*self.log, {"Step": step, "Done": False, "Why": why}))
+
+
+def brain_in(scan: Scan) -> np.ndarray:
+    """The brain (i, j, k) bool that a step before has found."""
+    assert scan.brain is not None, "a recipe finds the brain before it needs it"
+    return scan.brain
+
+
+def place_of(scan: Scan) -> np.ndarray:
+    """The transform (4, 4) to MNI152 that a step before has found."""
+    assert scan.to_template is not None, "a recipe registers before it lays on a grid"
+    return scan.to_template

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.cohort.grid import Grid
-from neurotransfer.cohort.mni import average_brain, overlap_of
+from neurotransfer.cohort.mni import overlap_of
 from neurotransfer.cohort.orientation import orientation_of, reoriented, window
 from neurotransfer.cohort.volumes import laid_on
 from neurotransfer.errors import ImageError
@@ -20,24 +20,22 @@ from neurotransfer.prepare.brain import (
     seems_stripped,
     stripped_brain,
 )
+from neurotransfer.prepare.brightness import NOTHING, divide, divide_by_mean, scale, to_bytes, white_to
 from neurotransfer.prepare.registration import (
     AFFINE,
     Registration,
     displacement_mm,
     register,
 )
-from neurotransfer.prepare.scan import Scan
+from neurotransfer.prepare.scan import Scan, brain_in, place_of
 
 # a scan whose own place is this near to the best one is left where it is
 IN_PLACE_MM = 2.0
 # a brain that is longer than a window by more than this factor has other voxels than it says
 MOST_LONGER = 1.2
 NO_FACTS: Mapping[str, Any] = {}
-# the brightest voxel of a head that FreeSurfer scaled is no less and no more
-LEAST_TOP, LARGEST_BYTE = 60, 255
 # below this overlap with the average brain nobody's word is taken for it that a scan is registered
 LEAST_DECLARED = 0.75
-NOTHING = "brighter than zero; is the mask right, and does the scan lie where its header says?"
 FSL_SHAPE, FSL_ORIGIN_MM = (182, 218, 182), (90.0, -126.0, -72.0)
 
 
@@ -52,7 +50,7 @@ def reorient(scan: Scan, orientation: str) -> Scan:
 def brain(scan: Scan, threshold: float) -> Scan:
     """The brain found by deepbet, unless a mask came along or the skull is off already."""
     found = _found_brain(scan, threshold)
-    require_brain(_brain_of(found), found.voxel_mm3)
+    require_brain(brain_in(found), found.voxel_mm3)
     return found
 
 
@@ -76,13 +74,13 @@ def bias_field(scan: Scan, shrink_to_mm: float) -> Scan:
     """The bias field estimated inside the brain and divided out."""
     if "unbiased" in scan.properties:
         return scan.passed_over("bias_field", "corrected before")
-    voxels, ratio = without_bias_field(scan.voxels, scan.sides_mm, _brain_of(scan), shrink_to_mm)
+    voxels, ratio = without_bias_field(scan.voxels, scan.sides_mm, brain_in(scan), shrink_to_mm)
     return scan.after("bias_field", "unbiased", facts={"FieldRatio": round(ratio, 3)}, voxels=voxels)
 
 
 def register_to_template(scan: Scan, degrees_of_freedom: int) -> Scan:
     """The transform to MNI152 found; nothing is moved yet. A scan that lies there already stays where it is."""
-    lies = overlap_of(_brain_of(scan), scan.affine)
+    lies = overlap_of(brain_in(scan), scan.affine)
     if "registered" in scan.properties:
         if lies < LEAST_DECLARED:
             raise ImageError(
@@ -90,7 +88,7 @@ def register_to_template(scan: Scan, degrees_of_freedom: int) -> Scan:
                 f"{LEAST_DECLARED} or more); do not declare it registered, or give it another name than space-MNI152"
             )
         return _in_place(scan, degrees_of_freedom, f"registered before, overlap {lies:.3f}")
-    found = register(scan.voxels, scan.affine, _brain_of(scan), degrees_of_freedom)
+    found = register(scan.voxels, scan.affine, brain_in(scan), degrees_of_freedom)
     apart = displacement_mm(np.eye(4), found.to_template)
     if apart < IN_PLACE_MM:
         return _in_place(scan, degrees_of_freedom, f"recognised as registered: {apart:.2f} mm from the best place")
@@ -114,26 +112,9 @@ def _facts(found: Registration, degrees_of_freedom: int) -> dict[str, Any]:
     return facts | ({"AxesTurnedByDegrees": round(found.turned_degrees)} if found.turned_degrees else {})
 
 
-def white_to(scan: Scan, level: float) -> Scan:
-    """Values scaled so that white matter has this level, as FreeSurfer does."""
-    if "normalised" in scan.properties:
-        _require_levels(scan)
-        return scan.passed_over("white_to", "normalised before")
-    average, place = average_brain(2), _to_template(scan) @ scan.affine
-    laid = laid_on(
-        np.where(_brain_of(scan), scan.voxels, 0).astype(np.float32), place, average.mask.shape, average.affine
-    )
-    inside = laid[(average.white > 0.9) & (laid > 0)]
-    if len(inside) == 0:
-        raise ImageError("no white matter lies where MNI152 has it; is it a whole brain, and is it registered?")
-    white = float(np.median(inside))
-    voxels = scan.voxels * np.float32(level / white)
-    return scan.after("white_to", "normalised", facts={"From": round(white, 2), "To": level}, voxels=voxels)
-
-
 def masked(scan: Scan) -> Scan:
     """Zero outside the brain."""
-    return scan.after("masked", "stripped", voxels=np.where(_brain_of(scan), scan.voxels, 0).astype(np.float32))
+    return scan.after("masked", "stripped", voxels=np.where(brain_in(scan), scan.voxels, 0).astype(np.float32))
 
 
 def lay_on_grid(scan: Scan, shape: tuple[int, int, int], voxel_size_mm: float) -> Scan:
@@ -149,9 +130,9 @@ def lay_on_mni152(scan: Scan) -> Scan:
 
 
 def _laid(scan: Scan, step: str, shape: tuple[int, ...], target: np.ndarray) -> Scan:
-    place = _to_template(scan) @ scan.affine
+    place = place_of(scan) @ scan.affine
     voxels = laid_on(scan.voxels, place, shape, target)
-    inside = laid_on(_brain_of(scan).astype(np.float32), place, shape, target) > 0.5
+    inside = laid_on(brain_in(scan).astype(np.float32), place, shape, target) > 0.5
     return scan.after(step, "registered", facts={"Interpolation": "linear"}, voxels=voxels, affine=target, brain=inside)
 
 
@@ -166,7 +147,7 @@ def crop_around_brain(scan: Scan, shape: tuple[int, int, int]) -> Scan:
 
     A brain that is a little longer than the window is cut at both ends, as the models' authors do; the log says by how much.
     """
-    cut_mm, start, bright = 0.0, [], _brain_of(scan) & (scan.voxels > 0)
+    cut_mm, start, bright = 0.0, [], brain_in(scan) & (scan.voxels > 0)
     if not bright.any():
         raise ImageError(f"nothing in the brain is {NOTHING}")
     for axis, size in enumerate(shape):
@@ -191,7 +172,7 @@ def _windowed(
     scan: Scan, step: str, start: tuple[int, ...], shape: tuple[int, ...], more: Mapping[str, Any] = NO_FACTS
 ) -> Scan:
     voxels, affine = window(scan.voxels, scan.affine, start, shape)
-    inside, _ = window(_brain_of(scan), scan.affine, start, shape)
+    inside, _ = window(brain_in(scan), scan.affine, start, shape)
     return scan.after(step, facts={"Start": list(start), **more}, voxels=voxels, affine=affine, brain=inside)
 
 
@@ -221,64 +202,6 @@ def _isotropic(scan: Scan, size_mm: float) -> Scan:
     voxels = laid_on(scan.voxels, scan.affine, shape, affine)
     mask = None if scan.brain is None else laid_on(scan.brain.astype(np.float32), scan.affine, shape, affine) > 0.5
     return replace(scan, voxels=voxels, affine=affine, brain=mask)
-
-
-def to_bytes(scan: Scan, percentile: float) -> Scan:
-    """Values from 0 to 255: the lowest to 0, this percentile of those above zero to 255, rounded."""
-    if "normalised" in scan.properties:
-        _require_levels(scan)
-        return scan.passed_over("to_bytes", "0 to 255 already")
-    low = float(scan.voxels.min())
-    high = _percentile(scan.voxels, percentile, max(low, 0.0))
-    voxels = np.rint(np.clip((scan.voxels - low) * (255 / max(high - low, 1e-12)), 0, 255)).astype(np.float32)
-    return scan.after("to_bytes", "normalised", facts={"High": round(high, 3)}, voxels=voxels)
-
-
-def _require_levels(scan: Scan) -> None:
-    """Refuse a scan that is said to be as FreeSurfer scales it and is not, before its rounding leaves nothing of it."""
-    low, high = float(scan.voxels.min()), float(scan.voxels.max())
-    if not LEAST_TOP <= high <= LARGEST_BYTE:
-        raise ImageError(
-            f"said to be normalised (0 to {LARGEST_BYTE}, as FreeSurfer has it), but its values go from {low:g} to {high:g}; do "
-            "not declare it normalised"
-        )
-
-
-def divide(scan: Scan, by: float) -> Scan:
-    """Divided by a number; what was above it is 1."""
-    return scan.after("divide", voxels=np.clip(scan.voxels / np.float32(by), 0, 1))
-
-
-def divide_by_mean(scan: Scan) -> Scan:
-    """Divided by the mean of all voxels of the volume."""
-    mean = float(scan.voxels.mean(dtype=np.float64))
-    if mean <= 0:
-        raise ImageError(f"nothing in the volume is {NOTHING}")
-    return scan.after("divide_by_mean", facts={"Mean": round(mean, 4)}, voxels=scan.voxels / np.float32(mean))
-
-
-def scale(scan: Scan, percentile: float) -> Scan:
-    """Divided by a percentile of the voxels above zero, 0 to 1; what was above it is 1."""
-    top = _percentile(scan.voxels, percentile)
-    voxels = np.clip(scan.voxels / np.float32(top), 0, 1)
-    return scan.after("scale", facts={"Divisor": round(top, 4)}, voxels=voxels)
-
-
-def _percentile(voxels: np.ndarray, percentile: float, above: float = 0.0) -> float:
-    bright = voxels[voxels > above]
-    if len(bright) == 0:
-        raise ImageError(f"nothing in the volume is {NOTHING}")
-    return float(np.percentile(bright, percentile))
-
-
-def _brain_of(scan: Scan) -> np.ndarray:
-    assert scan.brain is not None, "a recipe finds the brain before it needs it"
-    return scan.brain
-
-
-def _to_template(scan: Scan) -> np.ndarray:
-    assert scan.to_template is not None, "a recipe registers before it lays on a grid"
-    return scan.to_template
 
 
 STEPS: dict[str, Callable[..., Scan]] = {

@@ -22,6 +22,12 @@ app = typer.Typer(
     "report; then transfer and predict with the strategy that won.",
 )
 
+models_app = typer.Typer(
+    no_args_is_help=True,
+    help="Models that describe themselves: what there is, what one takes and gives, published weights, sharing.",
+)
+app.add_typer(models_app, name="models")
+
 Workers = Annotated[int, typer.Option(help="Processes, each with one thread; the results do not depend on it.", min=1)]
 Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
 CohortPath = Annotated[

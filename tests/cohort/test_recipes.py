@@ -40,6 +40,8 @@ def volume_of(recipe):
     voxels[0, 0, 0] = low
     turn = ornt_transform(io_orientation(np.eye(4)), axcodes2ornt(tuple(contract.orientation)))
     affine = inv_ornt_aff(turn, contract.shape) @ np.diag([contract.sides_mm[0]] * 3 + [1.0])
+    if contract.corner_mm is not None:
+        affine[:3, 3] = contract.corner_mm
     return voxels, affine
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from neurotransfer.cohort.cohort import Cohort
-from neurotransfer.cohort.grid import Grid
-from neurotransfer.cohort.volumes import RECIPE
+from neurotransfer.cohort.contract import Contract, Input
+from neurotransfer.cohort.volumes import RECIPE, way_of
 from neurotransfer.errors import ImageError
 
 COLUMNS = ("participant_id", "session_id", "image", "files")
@@ -24,12 +24,13 @@ class Contents:
     path, size and time of change of image and mask; empty where they were not looked at).
 
     Example:
+        >>> from neurotransfer.cohort import Grid
         >>> Contents(pd.DataFrame([["sub-1", "ses-2", "a.nii", "0f"]], columns=COLUMNS), Grid()).scans
         ['sub-1 ses-2']
     """
 
     table: pd.DataFrame = field(repr=False)
-    grid: Grid
+    grid: Input
     alignment: str = "world"
     bits: int = 16
     recipe: str = RECIPE
@@ -51,7 +52,7 @@ class Contents:
         return list(zip(self.table["participant_id"], self.table["session_id"], strict=True))
 
 
-def contents_of(cohort: Cohort, grid: Grid, bits: int = 16, *, files: bool = True) -> Contents:
+def contents_of(cohort: Cohort, grid: Input, bits: int = 16, *, files: bool = True) -> Contents:
     """What a store of a cohort's volumes on a grid has to hold.
 
     Args:
@@ -69,7 +70,9 @@ def contents_of(cohort: Cohort, grid: Grid, bits: int = 16, *, files: bool = Tru
         (_text(person), _text(session), _text(pair[0].name), _hash_of(pair) if files else "")
         for person, session, pair in rows
     ]
-    return Contents(pd.DataFrame(table, columns=list(COLUMNS), dtype=object), grid, cohort.alignment, bits)
+    return Contents(
+        pd.DataFrame(table, columns=list(COLUMNS), dtype=object), grid, cohort.alignment, bits, way_of(grid)
+    )
 
 
 def _text(value: object) -> str:
@@ -96,6 +99,7 @@ def differences(found: Contents, wanted: Contents) -> list[str]:
     """What keeps a store from being used for a cohort, in words; empty when nothing does.
 
     Example:
+        >>> from neurotransfer.cohort import Grid
         >>> scans = pd.DataFrame([["a", "", "a.nii", "0f"]], columns=COLUMNS)
         >>> differences(Contents(scans, Grid()), Contents(scans, Grid(), bits=8))
         ['its volumes have 16 bits a voxel, asked for are 8']
@@ -138,5 +142,6 @@ def _some(scans: Sequence[str]) -> str:
     return ", ".join(scans[:NAMED]) + more
 
 
-def _of_grid(grid: Grid) -> str:
-    return f"{' x '.join(map(str, grid.shape))} voxels of {grid.voxel_size_mm:g} mm"
+def _of_grid(grid: Input) -> str:
+    made = f" as recipe {grid.recipe!r} makes them" if isinstance(grid, Contract) else ""
+    return f"{' x '.join(map(str, grid.shape))} voxels of {grid.voxel_size_mm:g} mm{made}"

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from neurotransfer.cohort.contract import NATIVE, Contract
+from neurotransfer.cohort.grid import Grid
 from neurotransfer.cohort.mni import SPACE
-from neurotransfer.cohort.orientation import orientation_of
 from neurotransfer.errors import ImageError, InputError, unknown
 
-NATIVE = "native"
+__all__ = ["NATIVE", "RECIPES", "Contract", "Recipe", "Step", "get_recipe"]
+
 FINEST_MM, COARSEST_MM = 0.69, 1.03
 
 
@@ -20,36 +22,6 @@ class Step:
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a model may rely on: space, orientation, shape, sides of a voxel (least and most, mm), values (least and most).
-
-    Example:
-        >>> RECIPES["sfcn-ukb"].contract.shape
-        (160, 192, 160)
-    """
-
-    space: str
-    orientation: str
-    shape: tuple[int, int, int]
-    sides_mm: tuple[float, float]
-    values: tuple[float, float]
-
-    def problems(self, voxels: np.ndarray, affine: np.ndarray) -> list[str]:
-        """What does not fit of a volume (x, y, z) with its affine (4, 4), in words; empty when all fits."""
-        sides, found = np.linalg.norm(affine[:3, :3], axis=0), []
-        if tuple(voxels.shape) != self.shape:
-            found.append(f"shape {tuple(voxels.shape)}, wanted {self.shape}")
-        if orientation_of(affine) != self.orientation:
-            found.append(f"orientation {orientation_of(affine)}, wanted {self.orientation}")
-        if sides.min() < self.sides_mm[0] - 1e-3 or sides.max() > self.sides_mm[1] + 1e-3:
-            found.append(f"voxels of {sides.round(3).tolist()} mm, wanted {self.sides_mm[0]:g} to {self.sides_mm[1]:g}")
-        low, high = float(voxels.min()), float(voxels.max())
-        if not (self.values[0] - 1e-4 <= low and high <= self.values[1] + 1e-4) or low == high:
-            found.append(f"values from {low:g} to {high:g}, wanted {self.values[0]:g} to {self.values[1]:g}")
-        return found
 
 
 @dataclass(frozen=True)
@@ -108,8 +80,14 @@ def _template(voxel_size_mm: float) -> Recipe:
         1,
         "affine to MNI152, brain only, our grid of 160 x 192 x 160 mm, 0 to 1",
         (*_FIND, _UNBIAS, _AFFINE, Step("masked"), grid, Step("scale", {"percentile": 99.9})),
-        Contract(SPACE, "RAS", shape, (voxel_size_mm, voxel_size_mm), (0, 1)),
-    )
+        Contract(SPACE, "RAS", shape, (voxel_size_mm, voxel_size_mm), (0, 1), corner_mm=_corner_mm(shape, voxel_size_mm),
+                 brightness=(0.2, 0.8), recipe="template"),
+    )  # fmt: skip
+
+
+def _corner_mm(shape: tuple[int, int, int], voxel_size_mm: float) -> tuple[float, float, float]:
+    x, y, z = Grid(shape, voxel_size_mm).affine[:3, 3]
+    return float(x), float(y), float(z)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -126,7 +104,8 @@ RECIPES: dict[str, Recipe] = {
             Step("masked"),
             Step("crop_around_brain", {"shape": (224, 192, 224)}),
         ),
-        Contract(NATIVE, "LIA", (224, 192, 224), (FINEST_MM, COARSEST_MM), (0, 255)),
+        Contract(NATIVE, "LIA", (224, 192, 224), (FINEST_MM, COARSEST_MM), (0, 255), unit=255.0, brightness=(30, 160),
+                 recipe="fastsurfer"),
         tool="FastSurfer",
     ),
     "freesurfer-fsl": Recipe(
@@ -143,7 +122,8 @@ RECIPES: dict[str, Recipe] = {
             Step("crop", {"start": (6, 2, 0), "stop": (173, 214, 160)}),
             Step("divide", {"by": 255.0}),
         ),
-        Contract(SPACE, "LAS", (167, 212, 160), (1.0, 1.0), (0, 1)),
+        Contract(SPACE, "LAS", (167, 212, 160), (1.0, 1.0), (0, 1), corner_mm=(84, -124, -72), brightness=(0.15, 0.6),
+                 recipe="freesurfer-fsl"),
         tool="FreeSurfer",
     ),
     "sfcn-ukb": Recipe(
@@ -159,7 +139,8 @@ RECIPES: dict[str, Recipe] = {
             Step("divide_by_mean"),
             Step("crop", {"start": (11, 13, 11), "stop": (171, 205, 171)}),
         ),
-        Contract(SPACE, "LAS", (160, 192, 160), (1.0, 1.0), (0, 100)),
+        Contract(SPACE, "LAS", (160, 192, 160), (1.0, 1.0), (0, 100), unit=20.0, corner_mm=(79, -113, -61),
+                 brightness=(2.5, 6), recipe="sfcn-ukb"),
     ),
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import pandas as pd
 from neurotransfer.artifacts import read_json
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.contents import COLUMNS, Contents, contents_of, differences
-from neurotransfer.cohort.grid import Grid
+from neurotransfer.cohort.contract import Input, input_from_dict
 from neurotransfer.errors import CohortError, ImageError, InputError, StorageError
 
 ARRAY, STORE, SCANS = "volumes.npy", "volumes.json", "scans.tsv"
@@ -197,7 +197,7 @@ class VolumeStore(_Array):
             "makes them anew from the scans"
         )
 
-    def require(self, cohort: Cohort, grid: Grid, bits: int | None = None, *, files: bool = True) -> None:
+    def require(self, cohort: Cohort, grid: Input, bits: int | None = None, *, files: bool = True) -> None:
         """Refuse a store that does not hold just the scans of a cohort, in their order, on this grid.
 
         Args:
@@ -239,8 +239,7 @@ def _contents_of(folder: Path, facts: dict[str, Any]) -> Contents:
     if zlib.crc32(path.read_bytes()) != facts["table"]:
         raise ValueError(f"{SCANS} is damaged, or of another store")
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")[list(COLUMNS)]
-    grid = Grid(tuple(facts["grid"]["shape"]), facts["grid"]["voxel_size_mm"])
-    return Contents(table, grid, facts["alignment"], facts["bits"], facts["recipe"])
+    return Contents(table, input_from_dict(facts["grid"]), facts["alignment"], facts["bits"], facts["recipe"])
 
 
 def _reason(error: Exception) -> str:

@@ -19,7 +19,7 @@ from filelock import FileLock
 from neurotransfer.artifacts import storage, write_json, write_table
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.contents import Contents, contents_of
-from neurotransfer.cohort.grid import Grid
+from neurotransfer.cohort.contract import Input, input_to_dict
 from neurotransfer.cohort.store import ARRAY, DTYPES, FORMAT, SCANS, STORE, VolumeStore, self_checksum
 from neurotransfer.cohort.volumes import load_volume
 from neurotransfer.errors import InputError, InterruptedRunError, StorageError, unknown
@@ -34,7 +34,7 @@ Volumes = Generator[np.ndarray, None, None]
 def store_volumes(
     folder: Path,
     cohort: Cohort,
-    grid: Grid,
+    grid: Input,
     on_volume: Callable[[], object] | None = None,
     *,
     bits: int = 16,
@@ -49,7 +49,7 @@ def store_volumes(
     Args:
         folder: where the store lies or will lie.
         cohort: from `read_cohort`; its alignment says how the scans are laid on the grid.
-        grid: of the volumes.
+        grid: of the volumes; or a contract, for scans that a recipe has prepared, which are left as they are.
         on_volume: called after every volume that was made (for a progress bar).
         bits: of a voxel: 16 (wrong by 7.7e-6 or less) or 8 (by 0.002 or less, and half the bytes).
         workers: processes that make volumes; the store does not depend on it.
@@ -113,7 +113,7 @@ def _facts(folder: Path, contents: Contents, header: bytes, checksums: list[int]
     facts = {
         "format": FORMAT,
         "recipe": contents.recipe,
-        "grid": {"shape": list(grid.shape), "voxel_size_mm": grid.voxel_size_mm},
+        "grid": input_to_dict(grid),
         "alignment": contents.alignment,
         "bits": contents.bits,
         "scale": 1 / (2**contents.bits - 1),
@@ -167,12 +167,12 @@ def quantised(volume: np.ndarray, bits: int) -> np.ndarray:
     return np.rint(np.multiply(volume, 2**bits - 1, dtype=np.float64)).astype(DTYPES[bits])
 
 
-def _volume(scan: Scan, grid: Grid, alignment: str, bits: int) -> np.ndarray:
+def _volume(scan: Scan, grid: Input, alignment: str, bits: int) -> np.ndarray:
     image, mask = scan
     return np.ascontiguousarray(quantised(load_volume(image, grid, mask, alignment), bits))
 
 
-def _volumes(cohort: Cohort, grid: Grid, bits: int, workers: int) -> Volumes:
+def _volumes(cohort: Cohort, grid: Input, bits: int, workers: int) -> Volumes:
     processes = min(workers, len(cohort) // LEAST_A_PROCESS)
     if processes > 1:
         yield from _by_processes(cohort, grid, bits, processes)
@@ -181,7 +181,7 @@ def _volumes(cohort: Cohort, grid: Grid, bits: int, workers: int) -> Volumes:
             yield _volume(scan, grid, cohort.alignment, bits)
 
 
-def _by_processes(cohort: Cohort, grid: Grid, bits: int, processes: int) -> Volumes:
+def _by_processes(cohort: Cohort, grid: Input, bits: int, processes: int) -> Volumes:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker)
     waiting: deque[Future[np.ndarray]] = deque()

@@ -5,32 +5,47 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from neurotransfer.cohort.contract import Contract, Input
 from neurotransfer.cohort.grid import Grid
 from neurotransfer.cohort.images import IMAGE_SUFFIXES, describe_image, head_of, opened, read_image
+from neurotransfer.cohort.orientation import orientation_of, reoriented
 from neurotransfer.errors import ImageError, InputError, unknown
 
 __all__ = [
     "ALIGNMENTS",
     "IMAGE_SUFFIXES",
     "RECIPE",
+    "as_prepared",
     "describe_image",
     "laid_on",
     "load_volume",
     "read_image",
     "resample",
+    "way_of",
 ]
 
-RECIPE = "grid-1"
+# how a scan becomes a volume: laid on a grid, or left as a recipe of preparation made it
+RECIPE, AS_PREPARED = "grid-1", "as-prepared-1"
 ALIGNMENTS = ("world", "centre")
 LEAST_INSIDE = 0.5
 
 
-def load_volume(path: Path, grid: Grid, mask: Path | None = None, alignment: str = "world") -> np.ndarray:
-    """A scan as a model-ready volume: float32 (x, y, z) of the grid, RAS, values 0 (outside) to 1.
+def way_of(taken: Input) -> str:
+    """The name and version of the way in which scans become volumes for an input.
 
-    `alignment` says how the scan is laid on the grid: `world` by its own affine (a scan in MNI space), `centre` with
-    the centre of its brain's bounding box on the centre of the grid (a scan in native space without its skull; nothing
-    is scaled or turned).
+    Example:
+        >>> way_of(Grid())
+        'grid-1'
+    """
+    return AS_PREPARED if isinstance(taken, Contract) else RECIPE
+
+
+def load_volume(path: Path, taken: Input, mask: Path | None = None, alignment: str = "world") -> np.ndarray:
+    """A scan as a model-ready volume: float32 (x, y, z), values 0 (outside) to 1.
+
+    On a grid it is RAS; a model that takes what a recipe leaves (a `Contract`) gets that, see `as_prepared`. `alignment`
+    says how the scan is laid on a grid: `world` by its own affine (a scan in MNI space), `centre` with the centre of its
+    brain's bounding box on the centre of the grid (a scan in native space without its skull; nothing is scaled or turned).
 
     The mask is applied first (where given), then the scan is smoothed against aliasing, laid on the grid by linear
     interpolation and divided by the 99th percentile of its voxels above zero.
@@ -41,6 +56,9 @@ def load_volume(path: Path, grid: Grid, mask: Path | None = None, alignment: str
     """
     if alignment not in ALIGNMENTS:
         raise InputError(unknown("alignment", alignment, ALIGNMENTS))
+    if isinstance(taken, Contract):
+        return as_prepared(path, taken, mask)
+    grid = taken
     image, voxels = opened(path)
     voxels = head_of(path, image, voxels, mask)
     volume = resample(voxels, image.affine, grid, alignment)
@@ -52,6 +70,32 @@ def load_volume(path: Path, grid: Grid, mask: Path | None = None, alignment: str
         )
     _require_inside(path, voxels, image.affine, volume, grid, alignment)
     return np.clip(volume / np.percentile(inside, 99), 0, 1).astype(np.float32)
+
+
+def as_prepared(path: Path, contract: Contract, mask: Path | None = None) -> np.ndarray:
+    """A prepared scan as it is, float32 (x, y, z), its axes turned as the contract has them, divided by its unit, at most 1.
+
+    Raises:
+        ImageError: as `read_image`, or with all that does not keep the contract and the command that mends it.
+    """
+    image, voxels = opened(path)
+    affine = np.asarray(image.affine, float)
+    lowest = float(voxels.min())
+    head = head_of(path, image, voxels, mask)
+    del voxels
+    if orientation_of(affine) != contract.orientation:
+        head, affine = reoriented(head, affine, contract.orientation)
+    problems = contract.problems(head, affine)
+    if lowest < contract.values[0] - 1e-4 and mask is None:
+        problems.append(f"values from {lowest:g}, wanted none below {contract.values[0]:g}")
+    scale = "" if problems else contract.problem_of_scale(head)
+    problems += [scale] if scale else []
+    if problems:
+        raise ImageError(
+            f"{str(path)!r} is not what recipe {contract.recipe!r} makes and the model knows: {'; '.join(problems)}; run "
+            f"`neurotransfer prepare INPUT OUT --recipe {contract.recipe}` on the raw scan and use OUT"
+        )
+    return np.minimum(head / np.float32(contract.unit), np.float32(1))
 
 
 def _require_inside(

@@ -175,12 +175,17 @@ def _fit_exact(
     source: Source, inputs: np.ndarray, target: Target, labels: np.ndarray, split: Split, tried: Sequence[Setting]
 ) -> list[Fitted | Exception]:
     target, train = target.scaled_to(labels[split.train]), inputs[split.train]
-    inside = train.mean(0) >= OUTSIDE if source.strategy.encoder == "voxels" else np.full(train.shape[1], True)
+    inside = _inside(train.mean(0)) if source.strategy.encoder == "voxels" else np.full(train.shape[1], True)
     train = np.asarray(train[:, inside], float)
     mean, scale = standardiser(train, alike=source.strategy.encoder != "linear")
     penalties = [float(setting.get("penalty", 1.0)) for setting in tried]
     solved = solve_path((train - mean) / scale, labels[split.train], target, penalties)
     return [_folded(target, *fold(*one, mean, scale), inside) for one in zip(*solved, strict=True)]
+
+
+def _inside(mean: np.ndarray) -> np.ndarray:
+    # where values have another unit than in a volume on a grid, whose tissue is brighter than a half
+    return mean >= OUTSIDE * min(1.0, 2 * float(np.percentile(mean, 99)))
 
 
 def _folded(target: Target, weights: np.ndarray, bias: np.ndarray, inside: np.ndarray) -> Fitted | Exception:

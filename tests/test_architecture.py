@@ -148,7 +148,7 @@ def test_the_public_face_is_frozen():
     import neurotransfer
 
     assert sorted(neurotransfer.__all__) == [
-        "TransferClassifier", "TransferRegressor", "learning_curve", "load_model", "read_cohort",
+        "BrainEmbedder", "TransferClassifier", "TransferRegressor", "learning_curve", "load_model", "read_cohort",
     ]  # fmt: skip
     for name in neurotransfer.__all__:
         assert callable(getattr(neurotransfer, name))

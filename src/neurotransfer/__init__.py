@@ -6,7 +6,7 @@ are functions of their folders: `from neurotransfer.pretrain import pretrain`.
 Example:
     >>> import neurotransfer
     >>> neurotransfer.__all__
-    ['TransferClassifier', 'TransferRegressor', 'learning_curve', 'load_model', 'read_cohort']
+    ['BrainEmbedder', 'TransferClassifier', 'TransferRegressor', 'learning_curve', 'load_model', 'read_cohort']
 """
 
 import importlib
@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurotransfer.cohort import read_cohort
-    from neurotransfer.estimators import TransferClassifier, TransferRegressor
+    from neurotransfer.estimators import BrainEmbedder, TransferClassifier, TransferRegressor
     from neurotransfer.models import load_model
     from neurotransfer.workflow import learning_curve
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BrainEmbedder": "estimators",
     "TransferClassifier": "estimators",
     "TransferRegressor": "estimators",
     "learning_curve": "workflow",
     "load_model": "models",
     "read_cohort": "cohort",
 }
-__all__ = ["TransferClassifier", "TransferRegressor", "learning_curve", "load_model", "read_cohort"]
+__all__ = ["BrainEmbedder", "TransferClassifier", "TransferRegressor", "learning_curve", "load_model", "read_cohort"]
 
 
 def __getattr__(name: str) -> Any:

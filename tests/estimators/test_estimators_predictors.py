@@ -15,9 +15,10 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict,
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from neurotransfer import TransferClassifier, TransferRegressor, estimators
+from neurotransfer import TransferClassifier, TransferRegressor
 from neurotransfer.cohort import load_volume, read_cohort, store_volumes
 from neurotransfer.errors import ImageError, InputError, ModelError
+from neurotransfer.estimators import ArgumentError, base
 from neurotransfer.models import load_model
 from neurotransfer.predict import predict
 from neurotransfer.training import Recipe
@@ -26,40 +27,6 @@ from neurotransfer.transfer import STRATEGIES, get_strategy, transfer
 BOTH = (TransferClassifier, TransferRegressor)
 LINEAR_CLASSIFIER = partial(TransferClassifier, strategy="linear", grid={"penalty": [1e-3, 1.0]})
 LINEAR_REGRESSOR = partial(TransferRegressor, strategy="linear", grid={"penalty": [1e-3, 1.0]})
-
-
-@pytest.fixture(scope="module")
-def cohort(tiny_cohort):
-    """The scans of the tiny cohort whose age and sex are known; some people have two."""
-    every = read_cohort(tiny_cohort)
-    known = (every.table["age"] != "") & (every.table["sex"] != "")
-    found = every.rows(np.flatnonzero(known))
-    assert len(found) > found.n_participants
-    return found
-
-
-@pytest.fixture(scope="module")
-def volumes(cohort, tiny_model, tmp_path_factory):
-    return store_volumes(tmp_path_factory.mktemp("store"), cohort, load_model(tiny_model).card.grid)
-
-
-@pytest.fixture(scope="module")
-def ages(cohort):
-    return cohort.table["age"].astype(float).to_numpy()
-
-
-@pytest.fixture(scope="module")
-def sexes(cohort):
-    return cohort.table["sex"].to_numpy(str)
-
-
-@pytest.fixture(scope="module")
-def regions():
-    """Six regional volumes of 90 scans of 45 people, and a number and a class that the first two tell."""
-    generator = np.random.default_rng(2)
-    values = generator.normal(size=(90, 6))
-    people = np.repeat([f"p{index}" for index in range(45)], 2)
-    return values, 60 + 5 * values[:, 0] - 3 * values[:, 1], np.digitize(values[:, 0], [-0.4, 0.4]), people
 
 
 def options_of(name):
@@ -123,7 +90,7 @@ def test_parameters_are_kept_as_they_were_given(kind, tiny_model):
         "validation_fraction": 0.3,
         "alignment": "centre",
         "random_state": 7,
-    }
+    } | ({"ordinal": True} if kind is TransferClassifier else {})
     estimator = kind(**given)
     assert estimator.get_params() == given
     assert all(estimator.get_params()[name] is value for name, value in given.items())
@@ -205,7 +172,6 @@ def test_the_score_is_the_accuracy_or_r_squared_of_what_was_planted(regions):
         ("10", "2"),
         (1.0, 0.0),
         (True, False),
-        (2.5, 1.5),
         ("c", "a", "b"),
         (10, 9, 100),
         ("10", "9", "100"),
@@ -236,17 +202,76 @@ def test_a_data_frame_works_like_an_array(regions):
     assert set(LINEAR_CLASSIFIER().fit(table, words).predict(table)) == {"low", "middle", "high"}
 
 
-@pytest.mark.parametrize("as_given", [str, lambda path: path])
-def test_image_paths_give_the_numbers_of_their_volumes(as_given, cohort, ages, tiny_model):
+AS_GIVEN = {
+    "text": lambda paths: [str(path) for path in paths],
+    "paths": lambda paths: paths,
+    "array": lambda paths: np.array([str(path) for path in paths]),
+    "objects": lambda paths: np.array(paths, dtype=object)[:, None],
+    "series": lambda paths: pd.Series([str(path) for path in paths], index=range(7, 7 + len(paths))),
+    "table": lambda paths: pd.DataFrame({"image": [str(path) for path in paths]}),
+}
+
+
+@pytest.mark.parametrize("as_given", AS_GIVEN.values(), ids=AS_GIVEN)
+def test_image_paths_give_the_numbers_of_the_stored_volumes(as_given, cohort, volumes, ages, tiny_model):
     few = np.arange(10)
-    paths = [as_given(image) for image, _ in cohort.rows(few).images]
-    grid = load_model(tiny_model).card.grid
-    loaded = np.stack([load_volume(image, grid) for image, _ in cohort.rows(few).images])
+    paths = [image for image, _ in cohort.rows(few).images]
     regressor = TransferRegressor(tiny_model, "frozen", **options_of("frozen"))
-    expected = clone(regressor).fit(loaded, ages[few]).predict(loaded)
-    np.testing.assert_allclose(regressor.fit(paths, ages[few]).predict(paths), expected, rtol=1e-6)
-    np.testing.assert_allclose(regressor.predict(np.array(paths)[:3]), expected[:3], rtol=1e-5)
-    assert regressor.n_features_in_ == np.prod(grid.shape)
+    expected = clone(regressor).fit(volumes[few], ages[few]).predict(volumes[few])
+    np.testing.assert_array_equal(regressor.fit(as_given(paths), ages[few]).predict(as_given(paths)), expected)
+    np.testing.assert_allclose(regressor.predict(as_given(paths)[:3]), expected[:3], rtol=1e-5)
+    assert regressor.n_features_in_ == np.prod(load_model(tiny_model).card.grid.shape)
+
+
+@pytest.mark.parametrize("name", ["finetuned", "linear", "voxels", "transferred"])
+def test_paths_give_the_numbers_of_volumes_whatever_reads_them(name, cohort, volumes, ages, tiny_model):
+    few = np.arange(16)
+    regressor = TransferRegressor(tiny_model, name, target="age", **options_of(name))
+    expected = clone(regressor).fit(volumes[few], ages[few])
+    found = regressor.fit([image for image, _ in cohort.rows(few).images], ages[few])
+    np.testing.assert_array_equal(found.predict(volumes[few]), expected.predict(volumes[few]))
+
+
+def test_volumes_in_memory_differ_from_their_paths_by_the_rounding_of_sixteen_bits(cohort, ages, tiny_model):
+    paths = [image for image, _ in cohort.rows(np.arange(10)).images]
+    loaded = np.stack([load_volume(path, load_model(tiny_model).card.grid) for path in paths])
+    regressor = TransferRegressor(tiny_model, "transferred", target="age")
+    expected = regressor.fit(paths, ages[:10]).predict(paths)
+    found = regressor.fit(loaded, ages[:10]).predict(loaded)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_a_store_of_volumes_is_taken_as_it_is(volumes, ages, tiny_model, monkeypatch):
+    expected = TransferRegressor(tiny_model, "frozen").fit(volumes[:], ages).predict(volumes[:])
+    read = []
+    real = type(volumes).__getitem__
+    monkeypatch.setattr(type(volumes), "__getitem__", lambda self, rows: read.append(np.size(rows)) or real(self, rows))
+    np.testing.assert_array_equal(TransferRegressor(tiny_model, "frozen").fit(volumes, ages).predict(volumes), expected)
+    assert max(read) <= 16
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_numbers_of_any_kind_are_taken_without_a_copy_of_all(kind, volumes, ages, tiny_model):
+    few = volumes[:12].astype(kind)
+    regressor = TransferRegressor(tiny_model, "frozen", grid={"penalty": [1.0]})
+    expected = regressor.fit(few.astype(np.float32), ages[:12]).predict(few.astype(np.float32))
+    np.testing.assert_array_equal(regressor.fit(few, ages[:12]).predict(few), expected)
+
+
+def test_levels_are_learnt_by_their_order(regions):
+    values, _, classes, _ = regions
+    levels = np.array([1, 2, 10])[classes]
+    classifier = LINEAR_CLASSIFIER(ordinal=True).fit(values, levels)
+    assert classifier.target_.kind == "ordinal"
+    assert classifier.target_.classes == ("1", "2", "10")
+    assert classifier.classes_.tolist() == [1, 2, 10]
+    found = classifier.predict_proba(values)
+    np.testing.assert_allclose(found.sum(1), 1)
+    assert (found >= 0).all()
+    assert classifier.score(values, levels) > 0.85
+    assert LINEAR_CLASSIFIER(ordinal=True).fit(values, classes > 0).target_.kind == "binary"
+    with pytest.raises(InputError, match="the order of high, low, middle is not known"):
+        LINEAR_CLASSIFIER(ordinal=True).fit(values, np.array(["low", "middle", "high"])[classes])
 
 
 def test_an_estimator_outlives_the_folder_of_its_model(tiny_model, volumes, ages, tmp_path):
@@ -278,13 +303,13 @@ def test_a_scan_is_predicted_alike_alone_and_among_others(tiny_model, volumes, a
 def test_nobody_is_in_train_and_validation_when_groups_are_given(regions, monkeypatch):
     values, numbers, _, people = regions
     seen = []
-    real = estimators.fit_best
+    real = base.fit_best
 
     def spy(source, inputs, target, labels, split, *rest):
         seen.append(split)
         return real(source, inputs, target, labels, split, *rest)
 
-    monkeypatch.setattr(estimators, "fit_best", spy)
+    monkeypatch.setattr(base, "fit_best", spy)
     LINEAR_REGRESSOR(validation_fraction=0.4).fit(values, numbers, groups=people)
     LINEAR_REGRESSOR(validation_fraction=0.4).fit(values, numbers)
     grouped, alone = seen
@@ -362,10 +387,18 @@ def replaced(values, row, value):
         ({}, {"X": lambda X: replaced(X, 3, np.nan)}, "X has missing or infinite values"),
         ({}, {"X": lambda X: replaced(X, 3, np.inf)}, "X has missing or infinite values"),
         ({}, {"X": lambda X: [f"scan-{row}.nii.gz" for row in range(len(X))]}, "image paths need a model"),
-        ({}, {"groups": lambda people: people[:-1]}, r"groups \(89,\)"),
+        ({}, {"groups": lambda people: people[:-1]}, r"90 scans and groups \(89,\); give one person a scan"),
         ({}, {"groups": lambda people: np.full(90, "one")}, "leaves train or validation empty"),
         ({}, {"y": lambda y: y[:-1]}, "y 89 labels"),
-        ({}, {"y": lambda y: y[:, None]}, r"y has one label a scan, \(n,\), got \(90, 1\)"),
+        ({}, {"y": lambda y: np.stack([y, y], 1)}, r"y has one label a scan, \(n,\), got \(90, 2\)"),
+        ({}, {"y": lambda y: None}, "requires y to be passed, but the target y is None; give one label a scan"),
+        ({}, {"y": lambda y: y[:1], "X": lambda X: X[:1], "groups": lambda people: None}, "1 (sample|class)"),
+        ({}, {"groups": lambda people: replaced(people, 4, None)}, "groups has nobody in row 5"),
+        ({"target": "", "grid": 3, "random_state": -1}, {}, "3 problems in the parameters"),
+        ({"model": 3}, {}, "model is a model, its folder, its name, or None, got 3; set_params changes it"),
+        ({"alignment": "center"}, {}, "alignment is 'world' or 'centre', got 'center'"),
+        ({"recipe": {"epochs": 3}}, {}, "recipe is a Recipe, or None"),
+        ({"validation_fraction": "a fifth"}, {}, "validation_fraction is a number between 0 and 1"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", BOTH)
@@ -384,20 +417,21 @@ def test_numbers_that_are_missing_are_refused(value, regions):
 
 
 def test_words_where_numbers_belong_are_refused(regions):
-    with pytest.raises(ValueError, match="could not convert string"):
+    with pytest.raises(ArgumentError, match=r"no numbers: 'old' \(row 4\); mend them, or use TransferClassifier"):
         LINEAR_REGRESSOR().fit(regions[0], replaced(regions[1], 3, "old"))
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda y: np.zeros(90), "only the value '0'"),
+        (lambda y: np.zeros(90), "y has 1 class, only the value '0.0'; TransferClassifier needs two or more"),
         (lambda y: replaced(y.astype(float), 3, np.nan), "y has missing labels"),
         (lambda y: replaced(y, 3, None), "y has missing labels"),
         (lambda y: replaced(y.astype(str), 3, "n/a"), "y has missing labels"),
         (lambda y: replaced(y.astype(str), 3, " 1"), "differ by spaces only"),
         (lambda y: replaced(y, 3, 7), "a class has too few people"),
-        (lambda y: np.linspace(0, 1, 90), "a class has too few people"),
+        (lambda y: np.linspace(0, 1, 90), "Unknown label type: y is continuous.* use TransferRegressor"),
+        (lambda y: np.where(y > 0, 2.5, 1.5), "y is continuous"),
     ],
 )
 def test_labels_that_no_classifier_can_learn_are_refused(change, said, regions):
@@ -408,8 +442,10 @@ def test_labels_that_no_classifier_can_learn_are_refused(change, said, regions):
 @pytest.mark.parametrize("kind", BOTH)
 def test_scans_that_differ_from_those_of_fit_are_refused(kind, regions):
     estimator = kind(strategy="linear").fit(regions[0], regions[2])
-    with pytest.raises(InputError, match=r"shape \(5,\), those of fit had \(6,\)"):
+    with pytest.raises(ArgumentError, match="X has 5 features, but Transfer.* is expecting 6 features as input; give"):
         estimator.predict(regions[0][:, :5])
+    with pytest.raises(ArgumentError, match=r"X holds scans, fit had regional volumes in 6 columns"):
+        estimator.predict(np.full((2, 32, 32, 32), 0.5))
     with pytest.raises(InputError, match="missing or infinite"):
         estimator.predict(replaced(regions[0], 3, np.nan))
 

@@ -149,6 +149,9 @@ class VolumeStore(_Array):
         return np.divide(self._kept[row][part], np.float32(2**self.bits - 1), dtype=np.float32)
 
     def _rows(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
+            # how scikit-learn takes rows of an array
+            rows = rows[0]
         if isinstance(rows, tuple):
             raise IndexError(f"a store is read by rows, got {rows!r}; read store[rows], or a part by store.patch")
         return np.asarray(np.arange(len(self))[rows])

@@ -52,7 +52,7 @@ def require(rules: Mapping[str, tuple[Any, Callable[[Any], bool], str]]) -> None
         >>> require({"target": ("age", lambda value: isinstance(value, str), "a name")})
     """
     problems = [
-        f"{name} is {allowed}, got {_shown(value)}" for name, (value, fits, allowed) in rules.items() if not fits(value)
+        f"{name} is {allowed}, got {shown(value)}" for name, (value, fits, allowed) in rules.items() if not fits(value)
     ]
     if len(problems) == 1:
         raise ArgumentError(f"{problems[0]}; set_params changes it")
@@ -71,7 +71,7 @@ def array_of(X: Any) -> np.ndarray:
         (1, 2)
     """
     if X is None or isinstance(X, str | bytes | Mapping | set | frozenset):
-        raise ArgumentError(f"X is {ALLOWED}, got {_shown(X)}; give a list or an array with one entry a scan")
+        raise ArgumentError(f"X is {ALLOWED}, got {shown(X)}; give a list or an array with one entry a scan")
     if inspect.isgenerator(X) or (hasattr(X, "__next__") and not hasattr(X, "__array__")):
         raise ArgumentError("X is a generator, which can be read only once, and it is read more often; give list(X)")
     if sparse.issparse(X):
@@ -81,7 +81,7 @@ def array_of(X: Any) -> np.ndarray:
     if values.dtype.kind == "c":
         raise ArgumentError("Complex data not supported: X has complex numbers; give their magnitude, np.abs(X)")
     if values.ndim == 0:
-        raise ArgumentError(f"X is {ALLOWED}, got {_shown(X)}; give a list or an array with one entry a scan")
+        raise ArgumentError(f"X is {ALLOWED}, got {shown(X)}; give a list or an array with one entry a scan")
     return values
 
 
@@ -195,6 +195,12 @@ def rows_named(rows: np.ndarray) -> str:
     return f"row{'s' * (len(rows) != 1)} {', '.join(str(row + 1) for row in rows[:MOST_NAMED])}{more}"
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """A value on one line of a message, cut where it is long.
+
+    Example:
+        >>> shown(np.eye(2))
+        'array([[1., 0.], [0., 1.]])'
+    """
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

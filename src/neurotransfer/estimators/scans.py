@@ -13,7 +13,7 @@ from neurotransfer.cohort.contract import NATIVE, Contract, Input
 from neurotransfer.cohort.preparation import identity_of, preparation_of_images
 from neurotransfer.cohort.storing import quantised
 from neurotransfer.errors import ImageError, ModelError, listed
-from neurotransfer.estimators.arguments import ALLOWED, ArgumentError, array_of, rows_named
+from neurotransfer.estimators.arguments import ALLOWED, ArgumentError, array_of, rows_named, shown
 from neurotransfer.models import Card
 from neurotransfer.models.folder import check_volumes, require_preparation
 
@@ -159,7 +159,8 @@ def image_paths(X: Any) -> list[Path] | None:
         return None
     if others:
         raise ArgumentError(
-            f"X holds image paths, but not in {rows_named(np.array(others))}, there is {items[others[0]]!r}; give a path a scan"
+            f"X holds image paths, but not in {rows_named(np.array(others))}, there is "
+            f"{shown(items[others[0]])}; give a path a scan"
         )
     return [Path(item) for item in items]
 

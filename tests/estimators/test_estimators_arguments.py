@@ -71,7 +71,6 @@ def test_other_errors_pass():
         (np.ones((2, 2)) * 1j, "Complex data not supported: X has complex numbers"),
         ([np.zeros((2, 2)), np.zeros((3, 2))], r"inhomogeneous.*; X is image paths.* all of one shape"),
     ],
-    ids=str,
 )
 def test_what_is_no_array_is_refused(X, said):
     with pytest.raises(ArgumentError, match=said):

@@ -115,7 +115,6 @@ KINDS = {
         TransferClassifier, strategy="finetuned", grid={"lr": [1e-3], "dropout": [0.0]}, recipe=ONE_EPOCH
     ),
     "random-frozen": partial(TransferRegressor, strategy="random-frozen", grid=PENALTIES),
-    "linear": partial(TransferRegressor, strategy="linear", grid=PENALTIES),
     "voxels": partial(TransferRegressor, strategy="voxels", grid=PENALTIES),
     "embedder": BrainEmbedder,
 }

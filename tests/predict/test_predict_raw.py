@@ -102,7 +102,7 @@ def test_a_head_elsewhere_is_prepared_and_predicted_as_prepare_would(heads, card
     assert found == [2]
     assert [image.split("/")[-1] for image in ready.images] == ["a.nii.gz", "b.nii.gz"]
     assert ready.failed == ()
-    assert "prepared by recipe 'template'" in ready.notes[0]
+    assert "prepared by recipe 'template-1'" in ready.notes[0]
     first = predict(tiny_model, ready.cohort)
     # what was kept is ready the next time, with the same numbers
     assert ready_scans(tmp_path / "out", card, tmp_path / "other", Choice()) is None
@@ -115,7 +115,7 @@ def test_all_that_fail_are_told_together(card, tmp_path):
     folder.mkdir()
     voxels = np.random.default_rng(0).uniform(1, 9, (40, 40, 40)).astype(np.float32)
     for name in ("a", "b"):
-        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([4.0, 4, 4, 1])), folder / f"{name}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(voxels, np.diag([12.0, 12, 12, 1])), folder / f"{name}.nii.gz")
     with pytest.raises(CohortError, match="2 problems") as caught:
         ready_scans(folder, card, tmp_path / "out", Choice(), mode=ALWAYS)
     assert all("brain" in problem for problem in caught.value.problems)

@@ -414,8 +414,10 @@ def test_a_preparation_that_has_not_ended_is_no_cohort(again):
 @pytest.mark.slow
 def test_native_space_is_not_taken_for_mni(heads, tmp_path):
     done = prepare(heads, tmp_path / "out", recipe="fastsurfer", declared=("stripped", "conformed", "normalised"))
+    assert ["said to be normalised (0 to 255" in why for _, why in done.failed] == [True] * 3
+    done = prepare(heads, tmp_path / "said", recipe="fastsurfer", declared=("stripped", "conformed"))
     # heads of 5 mm are not what FastSurfer's models know: the contract says so
-    assert [("voxels of [5.053, 5.053, 5.053] mm" in why) for _, why in done.failed] == [True] * 3
+    assert ["voxels of [5.053, 5.053, 5.053] mm" in why for _, why in done.failed] == [True] * 3
     done = prepare(heads, tmp_path / "two", recipe="fastsurfer", declared=("stripped",))
     assert done.made == 3
     sidecar = read_json(sidecars(done.folder)[0])

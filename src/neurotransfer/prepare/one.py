@@ -10,18 +10,17 @@ from neurotransfer.artifacts import package_version, remove_whole, write_atomica
 from neurotransfer.cohort.recipes import NATIVE, Recipe
 from neurotransfer.cohort.writing import write_image
 from neurotransfer.errors import ImageError
+from neurotransfer.prepare.brain import require_brain
 from neurotransfer.prepare.figure import picture
 from neurotransfer.prepare.job import Job, Outputs, fingerprint_of, outputs_of
 from neurotransfer.prepare.quality import Examined, as_it_lies, as_row, examine
 from neurotransfer.prepare.reading import Opened, opened_source
 from neurotransfer.prepare.regional import measured_volumes
 from neurotransfer.prepare.registration import RIGID
-from neurotransfer.prepare.scan import Scan
+from neurotransfer.prepare.scan import Scan, brain_in
 from neurotransfer.prepare.source import DICOM, Source
 from neurotransfer.prepare.steps import GEOMETRIC, STEPS
 
-# one volume of a whole brain is no less and no more than this, litres; else it is no brain that was found
-BRAIN_LITRES = (0.3, 3.0)
 # noise, or a head that was laid wrongly, has none with the average brain
 LEAST_LIKENESS = 0.1
 
@@ -69,7 +68,7 @@ def follow(scan: Scan, recipe: Recipe) -> Made:
     for step in recipe.steps:
         if step.name in GEOMETRIC and native is None:
             native = scan
-            _require_brain(scan)
+            require_brain(brain_in(scan), scan.voxel_mm3)
             examined = examine(scan, _raw_like(raw, scan))
             examined = replace(examined, quality=examined.quality | came)
             _require_likeness(examined)
@@ -83,16 +82,6 @@ def follow(scan: Scan, recipe: Recipe) -> Made:
 
 def _raw_like(raw: Scan, scan: Scan) -> np.ndarray:
     return raw.voxels if raw.voxels.shape == scan.voxels.shape else scan.voxels
-
-
-def _require_brain(scan: Scan) -> None:
-    assert scan.brain is not None
-    litres = float(scan.brain.sum()) * scan.voxel_mm3 / 1e6
-    if not BRAIN_LITRES[0] <= litres <= BRAIN_LITRES[1]:
-        raise ImageError(
-            f"the brain that was found fills {litres:.2f} litres (allowed: {BRAIN_LITRES[0]} to {BRAIN_LITRES[1]}); is it a whole "
-            "head, are its voxel sizes right, and if it was declared to be without skull, is it?"
-        )
 
 
 def _require_likeness(examined: Examined) -> None:

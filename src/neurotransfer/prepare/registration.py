@@ -95,10 +95,13 @@ def register(
     centre, size = _centre_mm(brain, affine), _size(brain, affine)
 
     def best_of(rotations: Sequence[np.ndarray], n_finalists: int) -> Iterator[Registration]:
-        starts = [_started(fixed, centre, size, rotation, degrees_of_freedom) for rotation in rotations]
-        values = [_descend(fixed, moving, start, _ROUGH) for start in starts]
+        turns = [_turn_about(centre, rotation) for rotation in rotations]
+        turned = [_turned(moving, turn) for turn in turns]
+        starts = [_started(fixed, centre, size, degrees_of_freedom) for _ in rotations]
+        values = [_descend(fixed, image, start, _ROUGH) for image, start in zip(turned, starts, strict=True)]
         for place in np.argsort(values, kind="stable")[:n_finalists]:
-            matrix, value = _finished(fixed, moving, starts[place], degrees_of_freedom)
+            found, value = _finished(fixed, turned[place], starts[place], degrees_of_freedom)
+            matrix = found @ turns[place]
             yield Registration(matrix, -value, overlap_of(brain, affine, matrix), _turn_of(matrix[:3, :3]))
 
     found = list(best_of(_turned_by(NODS_DEGREES), 1))
@@ -183,14 +186,32 @@ def _image(values: np.ndarray, origin_mm: np.ndarray) -> Any:
     return image
 
 
-def _started(fixed: _Fixed, centre: np.ndarray, size: float, rotation: np.ndarray, degrees_of_freedom: int) -> Any:
+def _turn_about(centre: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """The transform (4, 4) that undoes a rotation (3, 3) about a place."""
+    turn = np.eye(4)
+    turn[:3, :3] = rotation.T
+    turn[:3, 3] = centre - rotation.T @ centre
+    return turn
+
+
+def _turned(image: Any, turn: np.ndarray) -> Any:
+    """The image laid elsewhere; a descent that began with a rotation of 180 degrees would find no way from there."""
+    import SimpleITK
+
+    moved = SimpleITK.Image(image)
+    moved.SetOrigin([float(place) for place in (turn @ np.append(image.GetOrigin(), 1.0))[:3]])
+    moved.SetDirection([float(number) for number in turn[:3, :3].ravel()])
+    return moved
+
+
+def _started(fixed: _Fixed, centre: np.ndarray, size: float, degrees_of_freedom: int) -> Any:
     """A transform from MNI152 to the scan that puts one centre on the other: a similarity, or a rigid one."""
     import SimpleITK
 
     affine = degrees_of_freedom == AFFINE
     start: Any = SimpleITK.Similarity3DTransform() if affine else SimpleITK.Euler3DTransform()
     start.SetCenter([float(place) for place in fixed.centre_mm])
-    start.SetMatrix((rotation * (size if affine else 1.0)).ravel().tolist(), 1e-6)
+    start.SetMatrix((np.eye(3) * (size if affine else 1.0)).ravel().tolist(), 1e-6)
     start.SetTranslation([float(place) for place in centre - fixed.centre_mm])
     return start
 

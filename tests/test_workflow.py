@@ -165,7 +165,7 @@ def test_random_weights_take_the_architecture_of_the_model(with_model, tiny_mode
 
 
 def test_the_grid_is_that_of_the_model(with_model, tiny_model):
-    assert open_workspace(with_model.folder).grid == load_model(tiny_model).card.grid
+    assert open_workspace(with_model.folder).grid == load_model(tiny_model).card.input
 
 
 @pytest.fixture

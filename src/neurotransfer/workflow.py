@@ -9,8 +9,9 @@ import numpy as np
 from neurotransfer.benchmark import Run, benchmark, parse_study, read_study
 from neurotransfer.benchmark.run import Progress, silent
 from neurotransfer.benchmark.study import file_name
+from neurotransfer.cohort.contract import Contract, Input
 from neurotransfer.errors import InputError, listed
-from neurotransfer.models.folder import SHIPPED, load_model
+from neurotransfer.models.folder import SHIPPED, read_card
 from neurotransfer.report import report
 from neurotransfer.simulate import simulate
 from neurotransfer.transfer import STRATEGIES
@@ -71,12 +72,18 @@ def learning_curve(
         "protocol": {"sizes": np.asarray(sizes).tolist(), "replicates": replicates, "test": test},
     }
     if model is not None:
-        grid = load_model(model).card.grid
+        taken = read_card(model).input
         values["models"] = {"model": {"path": str(model) if str(model) in SHIPPED else str(Path(model).absolute())}}
-        values |= {} if grid is None else {"grid": {"shape": list(grid.shape), "voxel_size_mm": grid.voxel_size_mm}}
+        values |= {} if taken is None else {"grid": _grid_part(taken)}
     run = benchmark(parse_study(_merged(values, study or {})), out, workers=workers, progress=progress)
     report(run.folder)
     return run
+
+
+def _grid_part(taken: Input) -> dict[str, Any]:
+    if isinstance(taken, Contract):
+        return {"recipe": taken.recipe}
+    return {"shape": list(taken.shape), "voxel_size_mm": taken.voxel_size_mm}
 
 
 def _check_call(cohort: object, target: object, model: object, study: object) -> None:

@@ -8,7 +8,7 @@ from neurotransfer.benchmark import parse_study
 from neurotransfer.benchmark.plan import Cell, headline, make_plan, split_of, targets_of, task_labels
 from neurotransfer.cohort import Cohort, check_split, is_selection
 from neurotransfer.errors import StudyError
-from neurotransfer.models.folder import Card
+from neurotransfer.models.card import Card
 
 
 def people(n=60, patients=20, second=10):

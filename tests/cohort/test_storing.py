@@ -121,7 +121,7 @@ def test_other_numbers_of_bits_are_refused(tmp_path, cohort, bits):
 def test_a_new_recipe_makes_the_store_again(tmp_path, cohort, counted, monkeypatch):
     store_volumes(tmp_path / "store", cohort, SMALL)
     real = contents.Contents
-    monkeypatch.setattr(contents, "Contents", lambda *arguments: real(*arguments[:5], RECIPE + "+"))
+    monkeypatch.setattr(contents, "Contents", lambda *arguments: real(*arguments[:4], RECIPE + "+"))
     store_volumes(tmp_path / "store", cohort, SMALL)
     assert len(counted) == 6
 

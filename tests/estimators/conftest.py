@@ -19,7 +19,7 @@ def cohort(tiny_cohort):
 
 @pytest.fixture(scope="session")
 def volumes(cohort, tiny_model, tmp_path_factory):
-    return store_volumes(tmp_path_factory.mktemp("store"), cohort, load_model(tiny_model).card.grid)
+    return store_volumes(tmp_path_factory.mktemp("store"), cohort, load_model(tiny_model).card.input)
 
 
 @pytest.fixture(scope="session")

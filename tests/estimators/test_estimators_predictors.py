@@ -226,7 +226,7 @@ def test_image_paths_give_the_numbers_of_the_stored_volumes(as_given, cohort, vo
     expected = clone(regressor).fit(volumes[few], ages[few]).predict(volumes[few])
     np.testing.assert_array_equal(regressor.fit(as_given(paths), ages[few]).predict(as_given(paths)), expected)
     np.testing.assert_allclose(regressor.predict(as_given(paths)[:3]), expected[:3], rtol=1e-5)
-    assert regressor.n_features_in_ == np.prod(load_model(tiny_model).card.grid.shape)
+    assert regressor.n_features_in_ == np.prod(load_model(tiny_model).card.input.shape)
 
 
 @pytest.mark.parametrize("name", ["finetuned", "linear", "voxels", "transferred"])
@@ -240,7 +240,7 @@ def test_paths_give_the_numbers_of_volumes_whatever_reads_them(name, cohort, vol
 
 def test_volumes_in_memory_differ_from_their_paths_by_the_rounding_of_sixteen_bits(cohort, ages, tiny_model):
     paths = [image for image, _ in cohort.rows(np.arange(10)).images]
-    loaded = np.stack([load_volume(path, load_model(tiny_model).card.grid) for path in paths])
+    loaded = np.stack([load_volume(path, load_model(tiny_model).card.input) for path in paths])
     regressor = TransferRegressor(tiny_model, "transferred", target="age")
     expected = regressor.fit(paths, ages[:10]).predict(paths)
     found = regressor.fit(loaded, ages[:10]).predict(loaded)

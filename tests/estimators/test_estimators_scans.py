@@ -43,10 +43,10 @@ def mixed(paths, tmp_path):
 
 def test_scans_are_read_as_a_store_keeps_them(paths, volumes, card):
     scans = ScansOnDisk(paths[:5], input_of(card), "world")
-    assert (scans.shape, scans.ndim, len(scans)) == ((5, *card.grid.shape), 4, 5)
+    assert (scans.shape, scans.ndim, len(scans)) == ((5, *card.input.shape), 4, 5)
     np.testing.assert_array_equal(scans[np.arange(5)], volumes[:5])
     assert scans[np.arange(5)].dtype == np.float32
-    assert abs(scans[2] - load_volume(paths[2], card.grid)).max() <= 0.5 / 65535 + 1e-7
+    assert abs(scans[2] - load_volume(paths[2], card.input)).max() <= 0.5 / 65535 + 1e-7
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_no_more_than_a_batch_is_read_at_once(paths, tiny_model, card, monkeypat
     monkeypatch.setattr(ScansOnDisk, "__getitem__", noted)
     found = BrainEmbedder(tiny_model).fit_transform(paths)
     assert read == list(range(len(paths)))
-    assert max(alive) <= 16 * np.prod(card.grid.shape) * 4
+    assert max(alive) <= 16 * np.prod(card.input.shape) * 4
     np.testing.assert_array_equal(
         found, features(load_model(tiny_model).network.encoder, scans_of(paths, card, "world"))
     )
@@ -96,7 +96,7 @@ def test_memory_does_not_grow_with_the_number_of_scans(paths, tiny_model, card):
         return most
 
     peak(2)
-    assert peak(96) < peak(32) + 2 * np.prod(card.grid.shape) * 4
+    assert peak(96) < peak(32) + 2 * np.prod(card.input.shape) * 4
 
 
 @pytest.mark.parametrize("name", ["frozen", "finetuned", "linear"])
@@ -300,7 +300,7 @@ def test_a_model_of_columns_takes_no_scans(card, paths, volumes):
 
 
 def test_a_store_on_another_grid_than_the_model_takes_is_refused(cohort, card, tmp_path):
-    other = Grid(card.grid.shape, card.grid.voxel_size_mm * 1.1)
+    other = Grid(card.input.shape, card.input.voxel_size_mm * 1.1)
     store = store_volumes(tmp_path, cohort.rows(np.arange(2)), other)
     assert scans_of(store, None, "world") is store
     with pytest.raises(

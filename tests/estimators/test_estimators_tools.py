@@ -38,7 +38,7 @@ def paths(cohort):
 
 @pytest.fixture(scope="module")
 def volumes(cohort, tiny_model, tmp_path_factory):
-    return store_volumes(tmp_path_factory.mktemp("store"), cohort, load_model(tiny_model).card.grid)
+    return store_volumes(tmp_path_factory.mktemp("store"), cohort, load_model(tiny_model).card.input)
 
 
 @pytest.fixture(scope="module")

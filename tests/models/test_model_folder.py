@@ -2,7 +2,9 @@
 
 import errno
 import json
+import pickle
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from neurotransfer.cohort import Cohort, Grid
-from neurotransfer.errors import InterruptedRunError, ModelError, NeurotransferError, StorageError
+from neurotransfer.errors import InterruptedRunError, ModelError, StorageError
 from neurotransfer.models import ENCODERS, Card, Model, Network, build_encoder, load_model, save_model
 from neurotransfer.models import folder as module
-from neurotransfer.models.folder import CARD, SHIPPED, WEIGHTS, check_volumes, find_model, new_folder, people_of
+from neurotransfer.models.folder import (
+    CARD,
+    README,
+    REFERENCE,
+    SHIPPED,
+    WEIGHTS,
+    find_model,
+    inspected,
+    new_folder,
+    read_card,
+)
+from neurotransfer.models.readme import readme_of
+from neurotransfer.models.reference import Reference, reference_of
 from neurotransfer.targets import Target
 
 ARGUMENTS = {
@@ -44,7 +58,7 @@ def made(architecture: str = "sfcn", **values) -> Model:
     for value in network.state_dict().values():
         value.copy_(torch.rand(value.shape, generator=generator) + 1)
     grid = None if architecture == "columns" else GRID
-    values = {"salt": "00ff", "people": ("a", "b"), "grid": grid} | values
+    values = {"salt": "00ff", "people": ("a", "b"), "input": grid} | values
     return Model(network, Card("toy", architecture, ARGUMENTS[architecture], TARGETS, **values))
 
 
@@ -79,7 +93,7 @@ def test_a_model_comes_back_bit_for_bit(tmp_path, architecture):
     assert all(torch.equal(before[key], after[key]) and before[key].dtype == after[key].dtype for key in before)
     assert not loaded.network.training
     assert loaded.card == model.card
-    assert sorted(path.name for path in (tmp_path / "deep" / "toy").iterdir()) == [CARD, WEIGHTS]
+    assert {path.name for path in (tmp_path / "deep" / "toy").iterdir()} == {CARD, WEIGHTS, README}
     inputs = torch.rand(2, 2) if architecture == "columns" else torch.rand(2, 1, *GRID.shape)
     with torch.no_grad():
         expected, found = model.network(inputs), loaded.network(inputs)
@@ -103,8 +117,8 @@ def test_a_card_comes_back_with_its_types(tmp_path):
     assert isinstance(card.targets, tuple)
     assert isinstance(card.people, tuple)
     assert isinstance(card.intensity_range, tuple)
-    assert isinstance(card.grid, Grid)
-    assert isinstance(card.grid.shape, tuple)
+    assert isinstance(card.input, Grid)
+    assert isinstance(card.input.shape, tuple)
     assert card.targets[2].classes == ("x", "ü", "z")
     assert (card.targets[0].location, card.targets[0].scale, card.targets[0].weight) == (51.25, 9.5, 0.5)
 
@@ -177,18 +191,35 @@ def another_shape(path):
     save_file(load_file(path) | {"heads.age.bias": torch.zeros(2)}, path)
 
 
+def not_a_number(path):
+    save_file(load_file(path) | {"heads.age.bias": torch.full((1,), torch.nan)}, path)
+
+
+def infinite(path):
+    save_file(
+        load_file(path) | {"heads.sex.weight": torch.full_like(load_file(path)["heads.sex.weight"], torch.inf)}, path
+    )
+
+
 def one_bit(path):
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
-@pytest.mark.parametrize("damage", [delete, one_bit, truncate, empty, garbage, lose_a_key, gain_a_key, another_shape])
+DAMAGES = [
+    delete, one_bit, truncate, empty, garbage, lose_a_key, gain_a_key, another_shape, not_a_number, infinite
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_weights_are_refused(folder, damage):
     damage(folder / WEIGHTS)
-    with pytest.raises(ModelError, match=r"weights in .*toy.* are (absent, )?damaged or of another model") as caught:
+    with pytest.raises(ModelError, match=r"(?s)the weights in .*toy.*(damaged|missing|unexpected|reshaped)") as caught:
         load_model(folder)
     if damage in (lose_a_key, another_shape):
         assert "heads.age.bias" in str(caught.value)
+    if damage is gain_a_key:
+        assert "1 unexpected (heads.bmi.bias)" in str(caught.value)
 
 
 def test_new_folder_tries_the_place_first_and_takes_an_empty_folder_away(tmp_path, monkeypatch):
@@ -220,7 +251,7 @@ def test_new_folder_refuses_a_place_that_cannot_be_written(tmp_path, monkeypatch
 
 def test_a_card_of_another_network_is_refused(folder):
     edit(folder, lambda card: card | {"arguments": {"width": 0.125}})
-    with pytest.raises(ModelError, match="of another model"):
+    with pytest.raises(ModelError, match=r"(?s)reshaped.*of another network, or damaged"):
         load_model(folder)
 
 
@@ -231,15 +262,14 @@ def test_a_card_that_is_not_json_is_refused(folder, damage):
         load_model(folder)
 
 
-@pytest.mark.parametrize("number", [None, 0, 2, "1", [], {}])
+@pytest.mark.parametrize("number", [None, 0, 3, 999, "1", True, [], {}])
 def test_another_format_is_refused(folder, number):
     edit(folder, lambda card: card | {"format": number})
-    with pytest.raises(ModelError, match="not a model card of format 1"):
+    with pytest.raises(ModelError, match="not a model card of format 1 to 2"):
         load_model(folder)
 
 
-# cards that are older than recipes of preparation do not speak of them
-KEYS = ["format", *(key for key in Card.__dataclass_fields__ if key != "preparation")]
+KEYS = ["format", *Card.__dataclass_fields__, "weights_sha256", "reference_sha256"]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -278,12 +308,12 @@ def test_a_target_that_lacks_a_key_is_refused(folder, key):
         {"arguments": {"depth": 1}},
         {"arguments": []},
         {"arguments": None},
-        {"grid": {"shape": [8, 8, 8], "voxel_size_mm": 4.0}},
-        {"grid": {"shape": [40, 48, float("nan")], "voxel_size_mm": 4.0}},
-        {"grid": {"shape": [40, 48, 40]}},
-        {"grid": {"shape": [40, 48, 40], "voxel_size_mm": None}},
-        {"grid": []},
-        {"grid": 4},
+        {"input": {"shape": [8, 8, 8], "voxel_size_mm": 4.0}},
+        {"input": {"shape": [40, 48, float("nan")], "voxel_size_mm": 4.0}},
+        {"input": {"shape": [40, 48, 40]}},
+        {"input": {"shape": [40, 48, 40], "voxel_size_mm": None}},
+        {"input": []},
+        {"input": 4},
         {"targets": [[]]},
         {"targets": [3]},
         {"targets": 3},
@@ -303,6 +333,15 @@ def test_a_target_that_lacks_a_key_is_refused(folder, key):
         {"intensity_range": None},
         {"provenance": []},
         {"name": None},
+        {"name": "../toy"},
+        {"name": "a/b"},
+        {"name": "a\\b"},
+        {"name": ".."},
+        {"name": ""},
+        {"name": "a\nb"},
+        {"images": [3]},
+        {"images": 3},
+        {"preparation": []},
         {"salt": 3},
     ],
     ids=str,
@@ -384,64 +423,6 @@ def test_a_place_that_cannot_hold_a_folder_is_refused(tmp_path, name):
         save_model(tmp_path / name, made())
 
 
-def cohort(name: str, *people: str) -> Cohort:
-    return Cohort(name, pd.DataFrame({"participant_id": list(people)}))
-
-
-def test_overlap_is_found_by_name_of_cohort_and_participant(tmp_path):
-    trained = [cohort("study-a", "sub-anna", "sub-bert", "sub-anna"), cohort("study-b", "sub-zoe")]
-    salt, people = people_of(trained)
-    assert len(people) == 3
-    folder = save_model(tmp_path / "toy", made(salt=salt, people=people))
-    card = load_model(folder).card
-    assert card.overlap(cohort("study-a", "sub-anna", "sub-carl", "sub-zoe", "sub-anna")) == {"sub-anna"}
-    assert card.overlap(cohort("study-b", "sub-anna", "sub-zoe")) == {"sub-zoe"}
-    assert card.overlap(cohort("study-c", "sub-anna", "sub-bert", "sub-zoe")) == set()
-    assert card.overlap(cohort("study-a")) == set()
-    text = (folder / CARD).read_text()
-    assert not [name for name in ("anna", "bert", "zoe") if name in text]
-
-
-def test_salts_differ_so_that_two_models_do_not_show_that_they_share_people():
-    (first, people), (second, others) = (people_of([cohort("a", "p", "q")]) for _ in range(2))
-    assert first != second
-    assert not set(people) & set(others)
-
-
-def test_volumes_that_fit_pass():
-    card = made().card
-    for dtype in (np.float16, np.float32, np.float64):
-        volumes = np.random.default_rng(0).random((3, *GRID.shape)).astype(dtype)
-        volumes[0, 0, 0, :2] = 0, 1
-        assert check_volumes(card, volumes) is None
-    check_volumes(card, np.zeros((0, *GRID.shape), np.float32))
-
-
-@pytest.mark.parametrize("shape", [(2, 32, 33, 34), (32, 34, 33), (2, 1, 32, 34, 33), (2, 32, 34, 32), (2,), ()])
-def test_volumes_of_another_shape_are_refused(shape):
-    with pytest.raises(ModelError, match=r"takes volumes of shape \(32, 34, 33\) at 5.25 mm"):
-        check_volumes(made().card, np.zeros(shape, np.float32))
-
-
-@pytest.mark.parametrize("value", [-0.01, 1.01, 255.0, np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("row", [0, 4])
-def test_values_out_of_range_are_refused(value, row):
-    volumes = np.zeros((5, *GRID.shape), np.float32)
-    volumes[row, 3, 3, 3] = value
-    with pytest.raises(ModelError, match="values from 0 to 1"):
-        check_volumes(made().card, volumes)
-
-
-def test_the_range_is_that_of_the_card():
-    volumes = np.full((1, *GRID.shape), 100.0, np.float32)
-    check_volumes(replace(made().card, intensity_range=(0.0, 255.0)), volumes)
-
-
-def test_a_model_of_columns_takes_no_volumes():
-    with pytest.raises(NeurotransferError, match="columns of a table"):
-        check_volumes(made("columns").card, np.zeros((1, *GRID.shape), np.float32))
-
-
 def test_numbers_that_half_the_space_does_not_hold_are_refused(tmp_path):
     model = made()
     next(model.network.parameters()).data[0] = 7e4
@@ -478,3 +459,132 @@ def test_a_name_that_is_neither_is_told_what_comes_along():
     with pytest.raises(ModelError, match="sim-base"):
         load_model("sim-bass")
     assert SHIPPED == ("sim-base",)
+
+
+# --- what a whole folder says of itself
+
+
+def test_every_tensor_is_reported(kept):
+    model, report = inspected(kept)
+    assert set(report.loaded) == set(model.network.state_dict())
+    assert report.is_whole
+    assert report.text == f"{len(report.loaded)} loaded"
+
+
+def test_weights_that_are_not_numbers_are_not_saved(tmp_path):
+    model = made()
+    next(model.network.parameters()).data[0] = torch.nan
+    with pytest.raises(ModelError, match=r"1 unusable \(encoder.blocks.0.0.weight\)"):
+        save_model(tmp_path / "toy", model)
+    assert not (tmp_path / "toy").exists()
+
+
+def test_a_card_is_read_without_its_weights(folder):
+    (folder / WEIGHTS).unlink()
+    assert read_card(folder) == made().card
+    with pytest.raises(ModelError, match="no model folder"):
+        read_card(folder.parent)
+
+
+def test_a_readme_lies_beside_the_weights(folder):
+    text = (folder / README).read_text(encoding="utf-8")
+    assert text == readme_of(made().card)
+    # it is for people: nothing reads it
+    (folder / README).unlink()
+    load_model(folder)
+
+
+def reference(n_features: int = 4) -> Reference:
+    random = np.random.default_rng(0)
+    held_out = np.arange(60) >= 40
+    return reference_of(random.normal(size=(60, n_features)), random.random((60, 22)), held_out)
+
+
+def test_a_reference_comes_back(tmp_path):
+    model = replace(made(), reference=reference())
+    folder = save_model(tmp_path / "toy", model)
+    found = load_model(folder).reference
+    expected = model.reference.to_arrays()
+    assert {name: value.tolist() for name, value in found.to_arrays().items()} == {
+        name: value.tolist() for name, value in expected.items()
+    }
+    rows = np.random.default_rng(1).normal(size=(5, 4))
+    np.testing.assert_allclose(found.features.strangeness(rows), model.reference.features.strangeness(rows), rtol=1e-4)
+
+
+@pytest.mark.parametrize("damage", [delete, one_bit, truncate, empty, garbage])
+def test_a_damaged_reference_is_refused(tmp_path, damage):
+    folder = save_model(tmp_path / "toy", replace(made(), reference=reference()))
+    damage(folder / REFERENCE)
+    with pytest.raises(ModelError, match=r"reference numbers in .*toy.* damaged.*copy the model folder again"):
+        load_model(folder)
+
+
+def test_a_reference_of_another_kind_is_refused(tmp_path):
+    folder = save_model(tmp_path / "toy", replace(made(), reference=reference()))
+    arrays = load_file(folder / REFERENCE)
+    save_file({name: value for name, value in arrays.items() if name != "n"}, folder / REFERENCE)
+    edit(folder, lambda card: card | {"reference_sha256": sha256((folder / REFERENCE).read_bytes()).hexdigest()})
+    with pytest.raises(ModelError, match="the arrays are not n"):
+        load_model(folder)
+
+
+# --- what somebody may put into a folder to do harm
+
+
+class Exploit:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return (Path.write_text, (self.place, "this ran"))
+
+
+@pytest.mark.parametrize("write", [
+    lambda exploit, path: path.write_bytes(pickle.dumps(exploit)),
+    lambda exploit, path: torch.save({"heads.age.bias": exploit}, path),
+    lambda exploit, path: torch.save(exploit, path, _use_new_zipfile_serialization=False),
+    lambda exploit, path: np.save(path.with_suffix(".npy"), np.array([exploit], object), allow_pickle=True),
+])  # fmt: skip
+def test_code_in_a_pickle_does_not_run(folder, tmp_path, write):
+    proof = tmp_path / "proof.txt"
+    write(Exploit(proof), folder / WEIGHTS)
+    if (folder / "weights.npy").exists():
+        (folder / "weights.npy").replace(folder / WEIGHTS)
+    # it would: this is how others load models
+    pickle.loads(pickle.dumps(Exploit(proof)))
+    assert proof.read_text() == "this ran"
+    proof.unlink()
+    with pytest.raises(ModelError, match="absent or damaged"):
+        load_model(folder)
+    assert not proof.exists()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_bits_that_flip_and_files_that_end_early_are_refused(kept, place, bit, cut):
+    folder = kept.parent / "flipped"
+    folder.mkdir(exist_ok=True)
+    content = bytearray((kept / WEIGHTS).read_bytes())
+    # half of the places in the header, where shapes and offsets are
+    where = int(place * (len(content) if bit % 2 else 600))
+    content = content[:where] if cut else content[:where] + bytes([content[where] ^ 1 << bit]) + content[where + 1 :]
+    (folder / WEIGHTS).write_bytes(content)
+    (folder / CARD).write_bytes((kept / CARD).read_bytes())
+    with pytest.raises(ModelError):
+        load_model(folder)
+
+
+def test_a_card_of_the_first_format_is_still_read(folder):
+    """As the first versions wrote it: a grid, no images, no reference."""
+
+    def old(card):
+        kept = {key: value for key, value in card.items() if key not in ("input", "images", "reference_sha256")}
+        return kept | {"format": 1, "grid": card["input"]}
+
+    edit(folder, old)
+    assert load_model(folder).card == made().card
+    edit(folder, lambda card: {key: value for key, value in card.items() if key != "preparation"})
+    assert load_model(folder).card == made().card

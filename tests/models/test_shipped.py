@@ -21,7 +21,7 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def heads(model):
-    return Heads(model.card.grid, seed=20_000_000).make(range(12))
+    return Heads(model.card.input, seed=20_000_000).make(range(12))
 
 
 def test_a_shipped_model_is_small_and_free(model):

@@ -9,7 +9,7 @@ from neurotransfer.cohort import Grid, read_cohort
 from neurotransfer.cohort.recipes import RECIPES, get_recipe
 from neurotransfer.errors import CohortError, InputError
 from neurotransfer.models import load_model
-from neurotransfer.models.folder import Card
+from neurotransfer.models.card import Card
 from neurotransfer.predict import ALWAYS, AUTO, NEVER, predict, raw, ready_scans
 from neurotransfer.prepare.inputs import Choice
 
@@ -83,12 +83,12 @@ def test_what_is_nothing_at_all_is_refused(card, tmp_path):
 
 def test_the_recipe_and_voxel_size_are_those_of_the_model():
     values = {"name": "m", "architecture": "sfcn", "arguments": {}, "targets": ()}
-    assert raw._voxel_size_mm(Card(**values, grid=Grid())) == 2.0
-    assert raw._voxel_size_mm(Card(**values, grid=Grid((160, 192, 160), 1.0))) == 1.0
+    assert raw._voxel_size_mm(Card(**values, input=Grid())) == 2.0
+    assert raw._voxel_size_mm(Card(**values, input=Grid((160, 192, 160), 1.0))) == 1.0
     for size in (1, 2):
-        card = Card(**values, grid=Grid(), preparation=get_recipe("template", size).facts())
+        card = Card(**values, input=Grid(), preparation=get_recipe("template", size).facts())
         assert raw._voxel_size_mm(card) == size
-    assert raw._voxel_size_mm(Card(**values, grid=Grid(), preparation=RECIPES["sfcn-ukb"].facts())) is None
+    assert raw._voxel_size_mm(Card(**values, input=Grid(), preparation=RECIPES["sfcn-ukb"].facts())) is None
 
 
 @pytest.mark.slow

@@ -16,7 +16,8 @@ from neurotransfer.cohort import Cohort, Grid, load_volume, read_cohort
 from neurotransfer.cohort.storing import quantised
 from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
 from neurotransfer.models import load_model
-from neurotransfer.models.folder import Card, Model, save_model
+from neurotransfer.models.card import Card
+from neurotransfer.models.folder import Model, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.predict import embed, predict, read_scans
 from neurotransfer.statistics.standardise import standardiser
@@ -478,6 +479,6 @@ def test_scans_are_never_changed(heads, model):
 
 def test_a_transferred_head_is_predicted_as_the_network_says(cohort, tiny_model):
     model = load_model(tiny_model)
-    volumes = np.stack([load_volume(image, model.card.grid) for image, _ in cohort.images])
+    volumes = np.stack([load_volume(image, model.card.input) for image, _ in cohort.images])
     expected, _ = model.network.targets["age"].decode(outputs(model.network, volumes, np.arange(len(volumes)))["age"])
     np.testing.assert_allclose(predict(tiny_model, cohort)["age"], expected, atol=0.05)

@@ -20,7 +20,8 @@ from neurotransfer.cohort import Grid, load_volume, read_cohort
 from neurotransfer.cohort.preparation import preparation_of
 from neurotransfer.cohort.recipes import RECIPES, get_recipe
 from neurotransfer.errors import CohortError, InputError, ModelError, StorageError
-from neurotransfer.models.folder import Card, require_preparation
+from neurotransfer.models.card import Card
+from neurotransfer.models.checks import require_preparation
 from neurotransfer.prepare import pool
 from neurotransfer.prepare.inputs import Choice
 from neurotransfer.prepare.run import prepare

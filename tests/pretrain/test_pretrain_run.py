@@ -127,7 +127,7 @@ def test_the_model_saved_is_that_of_the_best_epoch(made, people, volumes):
 def test_the_card_says_how_the_model_was_made(made, people):
     card = load_model(made[0]).card
     train, validation = parts(people)
-    assert (card.name, card.architecture, card.grid) == ("ours", "sfcn", GRID)
+    assert (card.name, card.architecture, card.input) == ("ours", "sfcn", GRID)
     assert card.arguments == OPTIONS.arguments
     assert card.strategy == "pretrained"
     assert card.provenance["seed"] == 4

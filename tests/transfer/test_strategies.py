@@ -8,7 +8,8 @@ import torch
 
 from neurotransfer.cohort import Cohort, Grid, Split
 from neurotransfer.errors import InputError, ModelError
-from neurotransfer.models.folder import Card, Model
+from neurotransfer.models.card import Card
+from neurotransfer.models.folder import Model
 from neurotransfer.models.network import Network, build_encoder, normalise, seeded
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.targets import Target
@@ -431,7 +432,7 @@ def test_features_that_stand_still_are_normalised_and_trained_ones_are_not(volum
     before = features(network.encoder, volumes[0])
     normalise(network, np.full(size, 0.5), 3 * np.eye(size))
     card = Card(
-        name="normalised", architecture="sfcn-panel", arguments=arguments, targets=(AGE,), grid=GRID, provenance={}
+        name="normalised", architecture="sfcn-panel", arguments=arguments, targets=(AGE,), input=GRID, provenance={}
     )
     strategy = get_strategy(name)
     source = source_of(name, Model(network, card), AGE)

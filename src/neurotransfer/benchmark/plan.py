@@ -8,7 +8,7 @@ import numpy as np
 from neurotransfer.benchmark.study import Study
 from neurotransfer.cohort import Cohort, Split, bootstrap_split, is_selection
 from neurotransfer.errors import InputError, StudyError, listed, unknown
-from neurotransfer.models.folder import Card
+from neurotransfer.models.card import Card
 from neurotransfer.seeding import stream
 from neurotransfer.statistics.metrics import HEADLINE, SCORES
 from neurotransfer.targets import Target, as_text, infer_target

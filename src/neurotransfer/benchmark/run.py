@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from neurotransfer.artifacts import MANIFEST, is_file, provenance, read_json, storage, write_json
 from neurotransfer.benchmark.cell import cell_path
+from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, require_input, without_seen
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
 from neurotransfer.benchmark.study import CohortPart, Study, read_study
@@ -20,7 +21,7 @@ from neurotransfer.benchmark.workspace import (
     STUDY,
     Workspace,
     engine_of,
-    grid_of,
+    input_of,
     model_folder,
     open_workspace,
     require_same_kind,
@@ -28,8 +29,10 @@ from neurotransfer.benchmark.workspace import (
     write_study,
 )
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
-from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StudyError
-from neurotransfer.models.folder import CARD, SHIPPED, Card, load_model, require_preparation
+from neurotransfer.errors import InputError, InterruptedRunError, StudyError
+from neurotransfer.models.card import Card
+from neurotransfer.models.checks import require_preparation
+from neurotransfer.models.folder import CARD, SHIPPED, load_model
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import current, using
 from neurotransfer.transfer import get_strategy
@@ -95,7 +98,9 @@ def benchmark(
     study = _with_model_paths(study, base)
     folder = Path(out) if out is not None else Path("runs") / study.name
     if dry_run:
-        return Run(folder, _plan(study, _read(study.cohort, base, _targets(study), progress)), None)
+        cohort = _read(study.cohort, base, _targets(study), progress)
+        ready = {name: part.path for name, part in study.models.items() if part.path is not None}
+        return Run(folder, _plan(study, without_seen(study, cohort, ready)[0]), None)
     _require_same_study(folder, study, resume)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -120,11 +125,13 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
     cohort = _read(study.cohort, base, _targets(study), progress)
     plan = _plan(study, cohort)
     write_study(folder, plan)
+    _make_models(study, base, folder, progress)
+    cohort, seen = without_seen(study, cohort, {name: model_folder(folder, study, name) for name in study.models})
+    _plan(study, cohort)
     volumes = None
     if cohort.has_images:
         with progress("volumes", len(cohort)) as advance:
-            volumes = store_volumes(folder / "cache", cohort, grid_of(study), advance, workers=workers)
-    _make_models(study, base, folder, progress)
+            volumes = store_volumes(folder / "cache", cohort, input_of(study), advance, workers=workers)
     write_cohort(folder, study, cohort, volumes)
     workspace = open_workspace(folder)
     plan = make_plan(study, cohort, {name: model.card for name, model in workspace.models.items()})
@@ -143,7 +150,8 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
             raise
     results = write_results(folder, plan)
     seconds = float(results["seconds"].sum())
-    write_json(folder / MANIFEST, _manifest(workspace, plan, results, command, seconds, time.perf_counter() - started))
+    manifest = _manifest(workspace, plan, results, seen, command, seconds)
+    write_json(folder / MANIFEST, manifest | {"seconds": time.perf_counter() - started})
     return Run(folder, plan, results)
 
 
@@ -178,21 +186,12 @@ def _plan(study: Study, cohort: Cohort) -> Plan:
     for name, part in study.models.items():
         if part.path is not None:
             cards[name] = load_model(part.path).card
-            _require_grid(name, cards[name], study)
+            require_input(name, cards[name], study)
             require_preparation(cards[name], cohort)
     plan = make_plan(study, cohort, cards)
     if study.regional_columns:
         column_values(cohort, study.regional_columns)
     return plan
-
-
-def _require_grid(name: str, card: Card, study: Study) -> None:
-    if card.grid != grid_of(study):
-        found = None if card.grid is None else f"{card.grid.shape} at {card.grid.voxel_size_mm:g} mm"
-        raise ModelError(
-            f"model {name!r} takes volumes of {found}, the study makes {study.grid.shape} at {study.grid.voxel_size_mm:g} mm; "
-            "give the study the grid of the model"
-        )
 
 
 def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
@@ -222,7 +221,7 @@ def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> 
             continue
         cohort = _read(part.cohort, base, list(part.targets), progress)
         options = Pretraining(
-            grid=grid_of(study),
+            grid=input_of(study),
             architecture=study.network.architecture,
             arguments=study.network.arguments,
             recipe=part.training.recipe,
@@ -242,7 +241,7 @@ def _make_features(workspace: Workspace, plan: Plan, advance: Advance) -> None:
 
 
 def _manifest(
-    workspace: Workspace, plan: Plan, results: pd.DataFrame, command: str, fit_seconds: float, seconds: float
+    workspace: Workspace, plan: Plan, results: pd.DataFrame, seen: dict[str, int], command: str, fit_seconds: float
 ) -> dict[str, Any]:
     models = {}
     for name, model in workspace.models.items():
@@ -254,12 +253,13 @@ def _manifest(
             "n_participants": sum(cohort["n_participants"] for cohort in cohorts),
             "targets": [target.name for target in card.targets],
             "metrics": card.provenance.get("validation", {}),
-            "overlap_participants": len(card.overlap(workspace.cohort)),
+            "overlap_participants": seen[name],
+            "overlap_left_out": workspace.study.protocol.seen == LEAVE_OUT,
+            "drift": drift_facts(workspace, name),
         }
     return {
         "command": command,
         "provenance": provenance(seed=plan.study.seed, engine=str(current())),
-        "seconds": seconds,
         "fit_seconds": fit_seconds,
         "cells": len(plan.cells),
         "cells_failed": int(len(plan.cells) - results["selected"].sum()),

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from neurotransfer.cohort import Grid
+from neurotransfer.cohort.contract import Input
+from neurotransfer.cohort.recipes import RECIPES
 from neurotransfer.errors import InputError, unknown
 from neurotransfer.pretrain.parts import CohortPart, GridPart, NetworkPart, Part, TrainingPart, parse, read_toml
 from neurotransfer.published import published_names
@@ -34,6 +37,25 @@ class ModelPart(Part):
         if self.cohort is not None and not self.targets:
             raise ValueError('a model that is pretrained needs targets, for example targets = ["age", "sex"]')
         return self
+
+
+class InputPart(GridPart):
+    """The grid of the volumes; or, with `recipe`, volumes just as that recipe leaves them, for models that take such."""
+
+    recipe: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "InputPart":
+        if self.recipe and (self.shape, self.voxel_size_mm) != (GridPart().shape, GridPart().voxel_size_mm):
+            raise ValueError("give either recipe, or shape and voxel_size_mm: a recipe has its own")
+        if self.recipe and self.recipe not in RECIPES:
+            raise ValueError(unknown("recipe", self.recipe, RECIPES))
+        return self
+
+    @property
+    def input(self) -> Input:
+        """The grid, or the contract of the recipe."""
+        return RECIPES[self.recipe].contract if self.recipe else Grid(self.shape, self.voxel_size_mm)
 
 
 class TaskPart(Part):
@@ -65,7 +87,8 @@ class ProtocolPart(Part):
     """The talk's protocol: sizes, replicates, and what is tested on.
 
     `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
-    trained on, and are never tested.
+    trained on, and are never tested. `seen` says what becomes of people whom a model of the study was pretrained on: they are
+    kept and reported, or left out of all strategies.
     """
 
     sizes: tuple[int, ...] = Field(min_length=1)
@@ -73,6 +96,7 @@ class ProtocolPart(Part):
     test: Literal["fifth", "rest"] = "fifth"
     stratify: bool = False
     selection: float = Field(0.0, ge=0, lt=1)
+    seen: Literal["keep", "leave out"] = "keep"
 
 
 class Study(Part):
@@ -84,7 +108,7 @@ class Study(Part):
     seed: int = Field(0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     cohort: CohortPart
-    grid: GridPart = GridPart()
+    grid: InputPart = InputPart()
     network: NetworkPart = NetworkPart()
     models: dict[str, ModelPart] = Field(default_factory=dict)
     tasks: dict[str, TaskPart] = Field(min_length=1)
@@ -175,7 +199,7 @@ def read_study(path: Path | str) -> Study:
 def parse_study(values: dict[str, Any], source: str = "the study") -> Study:
     """A study from plain values; raises StudyError with all that is wrong."""
     parts: dict[str, type[BaseModel]] = {
-        "cohort": CohortPart, "grid": GridPart, "network": NetworkPart, "models": ModelPart, "tasks": TaskPart,
+        "cohort": CohortPart, "grid": InputPart, "network": NetworkPart, "models": ModelPart, "tasks": TaskPart,
         "strategies": StrategyPart, "protocol": ProtocolPart, "training": TrainingPart,
     }  # fmt: skip
     return parse(Study, values, source, parts)

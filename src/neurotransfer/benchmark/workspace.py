@@ -12,7 +12,8 @@ import pandas as pd
 from neurotransfer.artifacts import read_json, write_atomically, write_json
 from neurotransfer.benchmark.plan import Plan, headline, targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
-from neurotransfer.cohort import Cohort, Grid, VolumeStore
+from neurotransfer.cohort import Cohort, VolumeStore
+from neurotransfer.cohort.contract import Input
 from neurotransfer.cohort.store import FORMAT, STORE
 from neurotransfer.errors import InputError
 from neurotransfer.models.folder import WEIGHTS, Model, find_model, load_model
@@ -35,9 +36,9 @@ class Workspace:
     models: dict[str, Model]
 
     @property
-    def grid(self) -> Grid:
-        """The grid of the study's volumes."""
-        return grid_of(self.study)
+    def grid(self) -> Input:
+        """What the study's volumes are."""
+        return input_of(self.study)
 
     def part(self, title: str) -> StrategyPart:
         """The strategy of the study that is called `title`."""
@@ -91,9 +92,9 @@ def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, np.nd
     return workspace.source(title, task), workspace.inputs(title, task)
 
 
-def grid_of(study: Study) -> Grid:
-    """The study's grid."""
-    return Grid(study.grid.shape, study.grid.voxel_size_mm)
+def input_of(study: Study) -> Input:
+    """What the volumes of a study are."""
+    return study.grid.input
 
 
 def write_study(folder: Path, plan: Plan) -> None:
@@ -206,7 +207,7 @@ def open_workspace(folder: Path) -> Workspace:
     models = {name: load_model(model_folder(folder, study, name)) for name in study.models}
     volumes = VolumeStore(folder / "cache") if (folder / "cache" / STORE).is_file() else None
     if volumes is not None:
-        volumes.require(cohort, grid_of(study), files=False)
+        volumes.require(cohort, input_of(study), files=False)
     return Workspace(folder, study, cohort, targets_of(study, cohort), volumes, models)
 
 

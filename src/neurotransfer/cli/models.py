@@ -242,7 +242,7 @@ def _ready(
         raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
     ready = None
     with TemporaryDirectory(prefix="neurotransfer-") as temporary:
-        if card.grid is not None and alignment == "world":
+        if card.input is not None and alignment == "world":
             with late_bar("prepare") as (begin, advance):
                 ready = ready_scans(scans, card, prepared or Path(temporary), Choice(**options), mode=prepare,
                                     workers=workers, on_found=begin, on_scan=advance)  # fmt: skip
@@ -251,7 +251,7 @@ def _ready(
             yield ready.cohort, ready
             return
         with bar("check", 0) as advance:
-            cohort = read_scans(scans, on_scan=advance, images=card.grid is not None, alignment=alignment, **options)
+            cohort = read_scans(scans, on_scan=advance, images=card.input is not None, alignment=alignment, **options)
         say(cohort.notes)
         yield cohort, None
 

@@ -87,6 +87,21 @@ class Contract:
 Input: TypeAlias = Grid | Contract
 
 
+def described(taken: Input | None) -> str:
+    """What a model or a study takes, in words.
+
+    Example:
+        >>> described(Grid((40, 48, 40), 4.0))
+        'volumes of 40 x 48 x 40 voxels of 4 mm'
+    """
+    if taken is None:
+        return "columns of a table"
+    shape = " x ".join(map(str, taken.shape))
+    if isinstance(taken, Grid):
+        return f"volumes of {shape} voxels of {taken.voxel_size_mm:g} mm"
+    return f"volumes as recipe {taken.recipe!r} leaves them, {shape} voxels"
+
+
 def input_to_dict(taken: Input) -> dict[str, Any]:
     """A grid or a contract as plain values; `input_from_dict` is the inverse.
 
@@ -111,6 +126,8 @@ def input_from_dict(values: Mapping[str, Any]) -> Input:
     foreign = [name for name in values if name not in kind.__dataclass_fields__]
     if foreign:
         raise InputError(unknown("key of an input", foreign[0], kind.__dataclass_fields__))
+    if kind is Grid and len(values) < len(Grid.__dataclass_fields__):
+        raise InputError(f"a grid has {' and '.join(Grid.__dataclass_fields__)}, got {', '.join(values) or 'nothing'}")
     found = kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     if isinstance(found, Contract):
         _require_possible(found)

@@ -15,7 +15,7 @@ from neurotransfer.cohort.storing import quantised
 from neurotransfer.errors import ImageError, ModelError, listed
 from neurotransfer.estimators.arguments import ALLOWED, ArgumentError, array_of, rows_named, shown
 from neurotransfer.models import Card
-from neurotransfer.models.folder import check_volumes, require_preparation
+from neurotransfer.models.checks import check_volumes, require_preparation
 
 BITS = 16
 ADVICE = "mend these scans, or leave them and their labels out"
@@ -171,7 +171,7 @@ def input_of(card: Card) -> Input:
     Raises:
         ModelError: when the model takes columns of a table.
     """
-    taken: Input | None = card.input if hasattr(card, "input") else card.grid
+    taken = card.input
     if taken is None:
         raise ModelError(
             f"model {card.name!r} takes columns of a table, not scans; columns go as they are to TransferClassifier(strategy="

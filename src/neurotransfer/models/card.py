@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
-from neurotransfer.cohort import Cohort, Grid, VolumeStore
+from neurotransfer.cohort import Cohort, Grid
 from neurotransfer.cohort.contract import Contract, Input, input_from_dict, input_to_dict
 from neurotransfer.cohort.volumes import RECIPE
 from neurotransfer.errors import InputError, ModelError
@@ -37,7 +35,7 @@ class Card:
         strategy: how it was made.
         salt: of the hashes.
         people: salted hashes of the participants that it was trained on, so that an overlap can be found without names.
-        images: salted hashes of their volumes, which are the same whatever participants are called.
+        images: salted hashes of their images, see `neurotransfer.models.overlap`, which tell whatever people are called.
         provenance: cohorts, seeds, scores, versions.
         licence: an identifier of SPDX where there is one.
         citation: what to cite.
@@ -78,18 +76,6 @@ class Card:
         known = set(self.people)
         return {person for person in set(cohort.participants) if hashed(self.salt, cohort.name, person) in known}
 
-    def seen(self, cohort: Cohort, volumes: VolumeStore | None = None) -> np.ndarray:
-        """Whether the model was trained on the person or on the very image of every row of a cohort, (n,) bool.
-
-        Everybody of whom one image was seen has been seen.
-        """
-        people, seen = cohort.participants, self.overlap(cohort)
-        if volumes is not None and self.images:
-            known = set(self.images)
-            hashes = volume_hashes(volumes, self.salt)
-            seen |= {person for person, image in zip(people, hashes, strict=True) if image in known}
-        return np.isin(people, sorted(seen))
-
 
 def hashed(salt: str, cohort: str, participant: str) -> str:
     """A participant as a salted hash of 16 hexadecimal digits.
@@ -106,16 +92,6 @@ def people_of(cohorts: Iterable[Cohort], salt: str = "") -> tuple[str, tuple[str
     salt = salt or secrets.token_hex(8)
     people = {hashed(salt, cohort.name, person) for cohort in cohorts for person in cohort.participants}
     return salt, tuple(sorted(people))
-
-
-def volume_hashes(volumes: VolumeStore, salt: str) -> tuple[str, ...]:
-    """A salted hash of every volume of a store; the same scan, prepared in the same way and kept in as many bits, has the same."""
-    digests = []
-    for row in range(len(volumes)):
-        digest = hashlib.sha256(f"{salt}|{volumes.bits}|{volumes.shape[1:]}".encode())
-        digest.update(volumes.raw(row).data)
-        digests.append(digest.hexdigest()[:16])
-    return tuple(digests)
 
 
 def card_to_json(card: Card) -> dict[str, Any]:
@@ -180,6 +156,9 @@ def card_from_json(values: dict[str, Any]) -> Card:
 def _check_values(card: Card) -> None:
     names = [target.name for target in card.targets]
     wrong = [key for key in _TEXTS if not isinstance(getattr(card, key), str)]
+    # a name is shown and becomes part of file names: it must not lead out of a folder
+    if not wrong and (not card.name.isprintable() or not card.name.strip(". ") or set(card.name) & set("/\\")):
+        wrong.append("name")
     wrong += [key for key in _DICTS if not isinstance(getattr(card, key), dict)]
     wrong += [] if len(set(names)) == len(names) and all(isinstance(name, str) for name in names) else ["targets"]
     wrong += [key for key in ("people", "images") if not all(isinstance(each, str) for each in getattr(card, key))]

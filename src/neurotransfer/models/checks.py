@@ -63,6 +63,3 @@ def check_volumes(card: Card, volumes: np.ndarray) -> None:
             f"model {card.name!r} takes values from {low:g} to {high:g}, got {sample.min():g} to {sample.max():g}; "
             "make the volumes with neurotransfer.cohort.load_volume"
         )
-    blank = int((sample.reshape(len(sample), -1).max(1, initial=0) <= 0).sum()) if sample.size else 0
-    if blank == len(sample) > 0:
-        raise ModelError(f"all volumes that were looked at are empty; model {card.name!r} takes heads")

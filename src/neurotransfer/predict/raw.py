@@ -16,7 +16,7 @@ from neurotransfer.cohort.preparation import identity_of, preparation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe, get_recipe
 from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES, cohort_name
 from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
-from neurotransfer.models.folder import Card
+from neurotransfer.models.card import Card
 from neurotransfer.predict.run import read_scans
 from neurotransfer.prepare.inputs import Choice
 from neurotransfer.prepare.run import Prepared, prepare
@@ -127,7 +127,7 @@ def _voxel_size_mm(card: Card) -> float | None:
     for step in card.preparation.get("Steps", ()):
         if "voxel_size_mm" in step:
             return float(step["voxel_size_mm"])
-    return 1.0 if card.grid is not None and card.grid.voxel_size_mm < 2 else 2.0
+    return 1.0 if card.input is not None and card.input.voxel_size_mm < 2 else 2.0
 
 
 def _is_raw(path: Path, card: Card, choice: Choice) -> bool:

@@ -12,7 +12,8 @@ from neurotransfer.cohort import Cohort, read_cohort, store_volumes
 from neurotransfer.cohort.files import TABLES, has_table, is_image_name, scan_stem, scans_in
 from neurotransfer.cohort.volumes import IMAGE_SUFFIXES
 from neurotransfer.errors import CohortError, InputError
-from neurotransfer.models.folder import Model, check_volumes, load_model, require_preparation
+from neurotransfer.models.checks import check_volumes, require_preparation
+from neurotransfer.models.folder import Model, load_model
 from neurotransfer.training import features, predictions
 from neurotransfer.transfer.source import column_values
 
@@ -67,10 +68,10 @@ def embed(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], ob
 
 
 def _inputs(model: Model, cohort: Cohort, cache: Path, on_scan: Callable[[], object] | None) -> np.ndarray:
-    if model.card.grid is None:
+    if model.card.input is None:
         return column_values(cohort, tuple(model.card.arguments["columns"]))
     require_preparation(model.card, cohort)
-    volumes = store_volumes(cache, cohort, model.card.grid, on_scan)
+    volumes = store_volumes(cache, cohort, model.card.input, on_scan)
     check_volumes(model.card, volumes)
     return volumes
 

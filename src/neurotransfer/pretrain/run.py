@@ -11,15 +11,20 @@ import numpy as np
 import pandas as pd
 
 from neurotransfer.artifacts import is_file, provenance, write_table
-from neurotransfer.cohort import Cohort, Grid, holdout_split, store_volumes
+from neurotransfer.cohort import Cohort, Grid, VolumeStore, holdout_split, store_volumes
+from neurotransfer.cohort.contract import Input
+from neurotransfer.cohort.volumes import way_of
 from neurotransfer.errors import DivergedError, InputError, InterruptedRunError, unknown
-from neurotransfer.models.folder import CARD, Card, Model, new_folder, people_of, require_new, save_model
+from neurotransfer.models.card import Card, people_of
+from neurotransfer.models.folder import CARD, Model, new_folder, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
+from neurotransfer.models.overlap import image_hashes
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.statistics.metrics import scores
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Checkpoint, Engine, Examples, Recipe, current, fit, using
 from neurotransfer.training.examples import History
+from neurotransfer.training.known import reference_from
 from neurotransfer.training.processes import Processes, launch
 
 TRAINING_TABLE, CHECKPOINT, VOLUMES = "training.tsv", "checkpoint.pt", "volumes"
@@ -30,7 +35,7 @@ class Pretraining:
     """How a model is pretrained: the grid of its volumes, its architecture, how it is trained, and on which machines.
 
     Attributes:
-        grid: of the volumes.
+        grid: of the volumes, or the contract of the recipe that left them as they are.
         architecture: a name of `ENCODERS`.
         arguments: of the architecture.
         recipe: how it is trained.
@@ -46,7 +51,7 @@ class Pretraining:
         checkpoint_seconds: between two checkpoints within an epoch; there is one after every epoch.
     """
 
-    grid: Grid = field(default_factory=Grid)
+    grid: Input = field(default_factory=Grid)
     architecture: str = "sfcn"
     arguments: Mapping[str, Any] = field(default_factory=lambda: {"width": 1.0, "pooling": "maximum", "dropout": 0.0})
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=40, patience=15))
@@ -103,7 +108,7 @@ def pretrain(
         processes = launch(options.devices, options.nodes, current())
         with new_folder(folder):
             try:
-                network, history = _train(
+                network, history, volumes = _train(
                     cohort, wanted, labels, (train, validation), options, folder, processes, on_epoch
                 )
             except KeyboardInterrupt:
@@ -112,8 +117,12 @@ def pretrain(
                 ) from None
             best = history.table[history.best_epoch - 1]
             counts = (len(train), len(validation))
-            model = Model(network.cpu(), _card(cohort, wanted, options, folder, best, counts, history.notes))
+            card = _card(cohort, wanted, options, folder, best, counts, history.notes)
+            model = Model(network.cpu(), card)
             if processes.is_first:
+                card = replace(card, images=tuple(sorted(image_hashes(cohort, card.salt))))
+                known = reference_from(network.encoder, volumes, train, validation)
+                model = Model(network.cpu(), card, known)
                 write_table(folder / TRAINING_TABLE, pd.DataFrame(history.table))
                 save_model(folder, model)
                 _clear(folder, options)
@@ -130,7 +139,7 @@ def _train(
     folder: Path,
     processes: Processes,
     on_epoch: Callable[[dict[str, Any]], object] | None,
-) -> tuple[Network, History]:
+) -> tuple[Network, History, VolumeStore]:
     with seeded(integer_seed(options.seed, "pretrain", "weights")):
         network = Network(build_encoder(options.architecture, dict(options.arguments)), targets)
 
@@ -156,7 +165,7 @@ def _train(
             "remove it"
         )
         raise DivergedError(f"cannot pretrain: {error}{advice if is_file(checkpoint.path) else ''}") from None
-    return network, history
+    return network, history, volumes
 
 
 def _names(cohort: Cohort) -> list[str]:
@@ -241,7 +250,8 @@ def _card(
         architecture=options.architecture,
         arguments=dict(options.arguments),
         targets=tuple(targets),
-        grid=options.grid,
+        input=options.grid,
+        recipe=way_of(options.grid),
         salt=salt,
         people=people,
         provenance=provenance(**facts),

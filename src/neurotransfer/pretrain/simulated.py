@@ -13,7 +13,8 @@ from torch import Tensor, channels_last_3d
 
 from neurotransfer.artifacts import provenance, write_table
 from neurotransfer.errors import DivergedError, InterruptedRunError
-from neurotransfer.models.folder import Card, Model, new_folder, save_model
+from neurotransfer.models.card import Card
+from neurotransfer.models.folder import Model, new_folder, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.pretrain.judges import RealPeople, finished
 from neurotransfer.pretrain.study import SimulatedStudy
@@ -194,7 +195,7 @@ def _card(study: SimulatedStudy, network: Network, trained: list[_Trained], vali
         architecture="sfcn-panel",
         arguments=study.network.of_panel,
         targets=tuple(network.targets.values()),
-        grid=study.volume_grid,
+        input=study.volume_grid,
         provenance=provenance(**facts),
         licence=study.licence,
         citation=study.citation,

@@ -12,7 +12,7 @@ FEW_REPLICATES = 20
 
 def cautions(run: RunFolder) -> list[str]:
     """Every caution of a run, as sentences; empty when there is nothing to say."""
-    notes = [*_replicates(run), *_failures(run), *_samples(run), *_overlap(run)]
+    notes = [*_replicates(run), *_failures(run), *_samples(run), *_overlap(run), *_drift(run)]
     return notes + [str(note) for note in (run.manifest or {}).get("notes", [])]
 
 
@@ -75,5 +75,14 @@ def _overlap(run: RunFolder) -> list[str]:
         f"{model['overlap_participants']} participants of this study were in the pretraining of model {name}; "
         "its scores are too good for them."
         for name, model in models.items()
-        if model.get("overlap_participants")
+        if model.get("overlap_participants") and not model.get("overlap_left_out")
+    ]
+
+
+def _drift(run: RunFolder) -> list[str]:
+    models = (run.manifest or {}).get("models", {})
+    return [
+        f"For model {name}, {drift['text']}."
+        for name, model in models.items()
+        if (drift := model.get("drift") or {}).get("verdict") in ("partly", "another kind")
     ]

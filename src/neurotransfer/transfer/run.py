@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.artifacts import provenance
-from neurotransfer.cohort import Cohort, Grid, Split, holdout_split, store_volumes
+from neurotransfer.cohort import Cohort, Split, VolumeStore, holdout_split, store_volumes
+from neurotransfer.cohort.contract import Input
+from neurotransfer.cohort.volumes import RECIPE
 from neurotransfer.errors import InputError
-from neurotransfer.models.folder import (
-    Card,
-    Model,
-    load_model,
-    new_folder,
-    people_of,
-    require_new,
-    require_preparation,
-    save_model,
-)
+from neurotransfer.models.card import Card, people_of
+from neurotransfer.models.checks import require_preparation
+from neurotransfer.models.folder import Model, load_model, new_folder, require_new, save_model
+from neurotransfer.models.network import Network
+from neurotransfer.models.overlap import image_hashes, seen_rows
+from neurotransfer.models.reference import Drift, Reference
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Recipe, current
+from neurotransfer.training.known import drift_of_volumes, reference_from
 from neurotransfer.transfer.adapt import whole_network
 from neurotransfer.transfer.choice import Chosen, fit_best, require_classes
 from neurotransfer.transfer.source import Source, inputs_of, make_source
@@ -34,7 +33,9 @@ from neurotransfer.transfer.strategies import get_strategy, settings
 class Transferred:
     """What `transfer` made: the model and its folder, the chosen setting, and its scores on the validation people.
 
-    The validation people chose the setting and the epoch, so these scores are too good; a learning curve is honest.
+    `overlap` counts the people whom the starting weights have seen before; `drift` says how far the scans are from those that
+    the starting weights know. The validation people chose the setting and the epoch, so these scores are too good; a learning
+    curve is honest.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Transferred:
     setting: Mapping[str, Any]
     validation_scores: Mapping[str, float]
     overlap: int
+    drift: Drift | None = None
 
 
 def transfer(
@@ -56,6 +58,7 @@ def transfer(
     grid: Mapping[str, Sequence[Any]] | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
+    leave_out_seen: bool = False,
     on_fit: Callable[[], object] | None = None,
 ) -> Transferred:
     """Adapt a pretrained model to a target of a cohort by a strategy, and save the result as a model folder.
@@ -73,6 +76,7 @@ def transfer(
         grid: settings in place of the strategy's own.
         recipe: epochs, batch size and so on.
         seed: of everything random.
+        leave_out_seen: leave out the people whom the model was trained on, by name or by image.
         on_fit: called after every fit (for a progress bar).
 
     Raises:
@@ -86,28 +90,53 @@ def transfer(
         )
     model = model if isinstance(model, Model) else load_model(model)
     require_preparation(model.card, cohort)
+    seen = seen_rows(model.card, cohort) if chosen.needs_model else np.zeros(len(cohort), bool)
+    n_seen = len(set(cohort.participants[seen]))
+    if leave_out_seen and n_seen:
+        cohort = cohort.rows(np.flatnonzero(~seen))
+    if not len(cohort):
+        raise InputError(
+            f"model {model.card.name!r} was trained on everybody in cohort {cohort.name!r}; give other people"
+        )
     wanted = infer_target(target, cohort.table)
     labels = cohort.labels(wanted)
     split = _split(cohort, wanted, labels, validation_fraction, seed)
-    source = make_source(chosen, model=model, grid=model.card.grid, target=wanted, columns=tuple(columns), seed=seed)
+    source = make_source(chosen, model=model, grid=model.card.input, target=wanted, columns=tuple(columns), seed=seed)
     with new_folder(folder):
         with TemporaryDirectory() as cache:
-            volumes = None if source.columns else store_volumes(Path(cache), cohort, _grid(model))
+            volumes = None if source.columns else store_volumes(Path(cache), cohort, _input(model))
             inputs = inputs_of(source, cohort, volumes, model)
             best = fit_best(
                 source, inputs, wanted, labels, split, settings(chosen, grid), recipe or Recipe(),
                 integer_seed(seed, "transfer", strategy, target), on_fit,
             )  # fmt: skip
+            network = whole_network(source, best.fitted)
+            known, drift = _known(model, network, source, volumes, inputs, split)
             del volumes, inputs
-        made = Model(whole_network(source, best.fitted), _card(model, cohort, source, best, folder, seed))
+        card = _card(model, cohort, source, best, folder, seed)
+        made = Model(network, card, known)
         save_model(folder, made)
-    return Transferred(made, folder, best.setting, best.validation_scores, len(model.card.overlap(cohort)))
+    return Transferred(made, folder, best.setting, best.validation_scores, n_seen, drift)
 
 
-def _grid(model: Model) -> Grid:
-    if model.card.grid is None:
+def _known(
+    model: Model, network: Network, source: Source, volumes: VolumeStore | None, inputs: np.ndarray, split: Split
+) -> tuple[Reference | None, Drift | None]:
+    """What the new model knows of scans, and how far those of the cohort are from what the old one knew."""
+    if volumes is None:
+        return None, None
+    made = inputs if source.strategy.on_features else None
+    drift = drift_of_volumes(model, volumes, made) if source.strategy.needs_model else None
+    if source.strategy.head == "pretrained":
+        # it has learnt from nobody here
+        return model.reference, drift
+    return reference_from(network.encoder, volumes, split.train, split.validation), drift
+
+
+def _input(model: Model) -> Input:
+    if model.card.input is None:
         raise InputError(f"model {model.card.name!r} takes columns of a table; it cannot be adapted to images")
-    return model.card.grid
+    return model.card.input
 
 
 def _split(cohort: Cohort, target: Target, labels: np.ndarray, fraction: float, seed: int) -> Split:
@@ -125,6 +154,7 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
     # whoever the starting weights have seen, the new model has seen too
     earlier = model.card.people if source.strategy.needs_model else ()
     salt, people = people_of([cohort], model.card.salt if earlier else "")
+    images = image_hashes(cohort, salt) if cohort.has_images else []
     facts = {
         "seed": seed,
         "from": model.card.name,
@@ -141,10 +171,12 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         architecture=source.architecture,
         arguments=dict(source.arguments),
         targets=tuple(best.fitted.network.targets.values()),
-        grid=None if source.columns else model.card.grid,
+        input=None if source.columns else model.card.input,
+        recipe=RECIPE if source.columns else model.card.recipe,
         strategy=source.strategy.name,
         salt=salt,
         people=tuple(sorted({*people, *earlier})),
+        images=tuple(sorted({*images, *(model.card.images if earlier else ())})),
         provenance=provenance(**facts),
         licence=model.card.licence,
         citation=model.card.citation,

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from neurotransfer.cohort import Cohort, Grid
+from neurotransfer.cohort import Cohort
+from neurotransfer.cohort.contract import Contract, Input
 from neurotransfer.errors import InputError, ModelError
-from neurotransfer.models.folder import Model, check_volumes
+from neurotransfer.models.checks import check_volumes
+from neurotransfer.models.folder import Model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed
 from neurotransfer.targets import Target
@@ -39,7 +41,7 @@ def make_source(
     strategy: Strategy,
     *,
     model: Model | None,
-    grid: Grid | None,
+    grid: Input | None,
     target: Target,
     columns: tuple[str, ...] = (),
     architecture: str = "sfcn",
@@ -63,6 +65,11 @@ def make_source(
         name, given = "columns", {"columns": list(columns)}
     elif grid is None:
         raise InputError(f"strategy {strategy.name!r} needs images, or columns with regional volumes in the table")
+    elif strategy.encoder == "linear" and isinstance(grid, Contract):
+        raise InputError(
+            f"tissue cannot be measured on volumes as recipe {grid.recipe!r} leaves them; give columns with regional volumes, "
+            "which `neurotransfer prepare` writes, or use strategy voxels"
+        )
     elif strategy.encoder == "linear":
         name, given = "tissue", {"voxel_litres": grid.voxel_size_mm**3 / 1e6}
     else:

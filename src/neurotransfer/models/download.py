@@ -10,7 +10,7 @@ from filelock import FileLock
 from neurotransfer.artifacts import is_file, storage
 from neurotransfer.errors import InputError, ModelError, listed
 from neurotransfer.models.contents import BLOCK, Contents
-from neurotransfer.models.transport import Answer, BusyError, Transport, answer, host_of, is_offline, require_url
+from neurotransfer.models.transport import Answer, Transport, UnansweredError, answer, host_of, is_offline, require_url
 
 # a host that sends a little every time is not asked for ever
 MOST_TRIES = 100
@@ -96,34 +96,30 @@ def download(
         if is_file(path):
             return _kept(path, expected)
         part = path.with_name(path.name + ".part")
-        _receive(url, part, expected, accept, advice, transport, _Told(on_size, on_mebibyte))
+        was_begun = is_file(part)
+        told = _Told(on_size, on_mebibyte)
+        _receive(url, part, expected, accept, advice, transport, told)
+        if was_begun and expected.problems(part):
+            # what was begun may have been of another file
+            _forget(part)
+            _receive(url, part, expected, accept, advice, transport, told)
         return _checked(url, part, path, expected)
     finally:
         lock.release()
 
 
 def _kept(path: Path, expected: Contents) -> Path:
-    problems = expected.problems(path)
-    if problems:
-        raise ModelError(
-            listed(
-                str(path), problems, "another file has its name: remove it, or choose another folder, and run it again"
-            )
-        )
+    if problems := expected.problems(path):
+        text = "another file has its name: remove it, or choose another folder, and run it again"
+        raise ModelError(listed(str(path), problems, text))
     return path
 
 
 def _checked(url: str, part: Path, path: Path, expected: Contents) -> Path:
-    problems = expected.problems(part)
-    if problems:
+    if problems := expected.problems(part):
         _forget(part)
-        raise ModelError(
-            listed(
-                url,
-                problems,
-                "what came was removed: run it again; if it stays so, the release was changed or the network alters it",
-            )
-        )
+        text = "what came was removed: run it again; if it stays so, the release was changed or the network alters it"
+        raise ModelError(listed(url, problems, text))
     with storage(path):
         part.replace(path)
         _mark(part).unlink(missing_ok=True)
@@ -147,18 +143,20 @@ def _receive(
         try:
             _receive_once(url, part, expected, accept, transport, told)
             return
-        except BusyError as busy:
+        except UnansweredError as error:
             now = part.stat().st_size if is_file(part) else 0
             # a host that sends something is worth all tries again
             waits, reached = (list(transport.waits), now) if now > reached else (waits, reached)
-            wait = max(waits.pop(0), busy.wait_s) if waits else None
-            if wait is None or busy.wait_s > transport.most_wait_s:
-                kept = f"; {now} bytes are kept, and the same command goes on from there" if now else ""
-                raise InputError(
-                    f"{host_of(url)} is out of reach or busy ({busy}){kept}; {_by_hand(url, advice)}"
-                ) from None
-            transport.sleep(wait)
+            if not (waits and (error.is_passing or now) and error.wait_s <= transport.most_wait_s):
+                raise InputError(_given_up(url, error, now, advice)) from None
+            transport.sleep(max(waits.pop(0), error.wait_s))
     raise InputError(f"{host_of(url)} cut {url} off {MOST_TRIES} times; {_by_hand(url, advice)}")
+
+
+def _given_up(url: str, error: UnansweredError, n: int, advice: str) -> str:
+    patience = f", and asks to wait for {error.wait_s:.0f} s" if error.wait_s else ""
+    kept = f" ({n} bytes are kept, and the same command goes on from there)" if n else ""
+    return f"nothing can be fetched from {host_of(url)}: {error}{patience}{kept}; {_by_hand(url, advice)}"
 
 
 def _by_hand(url: str, advice: str) -> str:
@@ -174,43 +172,41 @@ def _receive_once(url: str, part: Path, expected: Contents, accept: str, transpo
             if _total(response) == have:
                 return
             _forget(part)
-            raise BusyError("it has another file than the one begun")
+            raise UnansweredError("it has another file than the one begun")
         start = _start(response, have, mark, part)
         most = expected.size if expected.size is not None else transport.most_bytes
-        length = _number(response.headers.get("Content-Length"))
-        total = None if length is None else start + length
+        total = _total(response) if response.status == 206 else _number(response.headers.get("Content-Length"))
         _require_size(url, part, total, most)
         with storage(part):
-            _mark(part).write_text(_validator(response), encoding="utf-8")
+            _mark(part).write_text(_usable(response.headers.get("ETag", "")), encoding="utf-8")
         told.size(total)
         reached = _write(url, response, part, start, most, told)
     if total is not None and reached < total:
-        raise BusyError(f"cut off after {reached} of {total} bytes")
+        raise UnansweredError(f"cut off after {reached} of {total} bytes")
     told.at(reached, end=True)
 
 
 def _begun(part: Path, expected: Contents) -> tuple[int, str]:
     """How many bytes have come, and what tells whether the host still has the same file; 0 where nothing would tell."""
     have = part.stat().st_size if is_file(part) else 0
-    mark = _mark(part).read_text(encoding="utf-8") if is_file(_mark(part)) else ""
+    mark = _usable(_mark(part).read_text(encoding="utf-8", errors="replace")) if is_file(_mark(part)) else ""
     return (have, mark) if mark or expected.is_checked else (0, "")
 
 
-def _validator(response: Answer) -> str:
-    mark = response.headers.get("ETag", "")
+def _usable(mark: str) -> str:
     # a weak mark does not promise the same bytes
-    return "" if mark.startswith("W/") or not mark.isprintable() else mark
+    return "" if mark.startswith("W/") or not (mark.isprintable() and mark.isascii()) else mark
 
 
 def _start(response: Answer, have: int, mark: str, part: Path) -> int:
     """Where the bytes that come belong."""
     if response.status != 206:
         return 0
-    new = _validator(response)
-    if f"{response.headers.get('Content-Range', '')}".startswith(f"bytes {have}-") and (not mark or new in ("", mark)):
+    new = _usable(response.headers.get("ETag", ""))
+    if response.headers.get("Content-Range", "").startswith(f"bytes {have}-") and (not mark or new in ("", mark)):
         return have
     _forget(part)
-    raise BusyError("it sent another part than the one asked for")
+    raise UnansweredError("it sent another part than the one asked for")
 
 
 def _total(response: Answer) -> int | None:
@@ -231,20 +227,17 @@ def _require_size(url: str, part: Path, n: int | None, most: int) -> None:
 
 def _write(url: str, response: Answer, part: Path, start: int, most: int, told: _Told) -> int:
     reached = start
-    with storage(part):
-        opened = part.open("r+b" if start else "wb")
-    with opened:
+    # what the network does is no OSError here
+    with storage(part), part.open("r+b" if start else "wb") as opened:
         opened.seek(start)
         while block := _block(response):
             reached += len(block)
             _require_size(url, part, reached, most)
-            with storage(part):
-                opened.write(block)
+            opened.write(block)
             told.at(reached)
-        with storage(part):
-            opened.truncate()
-            opened.flush()
-            os.fsync(opened.fileno())
+        opened.truncate()
+        opened.flush()
+        os.fsync(opened.fileno())
     return reached
 
 
@@ -252,4 +245,4 @@ def _block(response: Answer) -> bytes:
     try:
         return response.read(BLOCK)
     except (OSError, HTTPException) as error:
-        raise BusyError(f"the connection broke: {type(error).__name__}") from None
+        raise UnansweredError(f"the connection broke: {type(error).__name__}") from None

@@ -1,10 +1,14 @@
 """Weights that others have published: where each release lies, under which licence, what to cite, and how to fetch it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from neurotransfer.errors import ModelError, unknown
+from neurotransfer.models.download import download
+from neurotransfer.models.transport import Transport
 
-# no known release has a file of a tenth of it; a server that sends more is stopped
+# a network of three million weights has 12 MB; a host that sends much more sends something else
 MOST_BYTES = 256 << 20
 
 
@@ -207,3 +211,64 @@ def find_release(kind: str) -> Release:
     if kind not in RELEASES:
         raise ModelError(unknown("published model", kind, RELEASES))
     return RELEASES[kind]
+
+
+def fetch(
+    kind: str,
+    folder: Path,
+    transport: Transport | None = None,
+    on_size: Callable[[int], object] = lambda total: None,
+    on_mebibyte: Callable[[], object] = lambda: None,
+) -> list[Path]:
+    """Fetch every file of a release into a folder, checked where a checksum is known; what lies there already is kept.
+
+    Args:
+        kind: a row of RELEASES.
+        folder: that gets the files; it is made.
+        transport: how the network is used.
+        on_size: called for each file with its size in mebibytes, 0 when it is not known.
+        on_mebibyte: called for each of them.
+
+    Returns:
+        The files, in the order of the table; the first one is what a converter takes.
+
+    Raises:
+        ModelError: for an unknown kind, one whose files are nowhere to be fetched, or a file that is not the published one.
+        InputError: when the network is not to be used, or the host is out of reach or refuses.
+        StorageError: when the folder cannot be written.
+
+    Example:
+        >>> fetch("sfcn-ukb-age", Path("weights"), Transport(is_offline=True))
+        Traceback (most recent call last):
+        ...
+        neurotransfer.errors.InputError: 'weights/run_20190719_00_epoch_best_mae.p' is not here, and the network ...
+    """
+    release = find_release(kind)
+    if not release.files:
+        raise ModelError(
+            f"it is not known where the files of {kind!r} can be fetched; ask for them at {release.page}, then run "
+            f"`neurotransfer models convert FILE --as {kind} --out MODEL`"
+        )
+    limited = replace(transport or Transport(), most_bytes=MOST_BYTES)
+    return [
+        download(
+            file.url,
+            folder / file.name,
+            file.sha256,
+            file.git_blob,
+            file.size,
+            accept=file.accept,
+            advice=_by_hand(release, file, folder),
+            transport=limited,
+            on_size=on_size,
+            on_mebibyte=on_mebibyte,
+        )
+        for file in release.files
+    ]
+
+
+def _by_hand(release: Release, file: PublishedFile, folder: Path) -> str:
+    return (
+        f"fetch {file.url} by hand where there is a network (its page: {release.page}), put it at {str(folder / file.name)!r}, and "
+        f"go on with `neurotransfer models convert {folder / release.files[0].name} --as {release.kind} --out MODEL`"
+    )

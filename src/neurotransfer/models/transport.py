@@ -54,12 +54,12 @@ class Transport:
     sleep: Callable[[float], object] = time.sleep
 
 
-class BusyError(Exception):
-    """What may be better a little later; `wait_s` is what the host asks for."""
+class UnansweredError(Exception):
+    """A host that gives no file; `is_passing` where it may a little later, in `wait_s` seconds if it asks for that."""
 
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
+    def __init__(self, reason: str, wait_s: float = 0.0, is_passing: bool = True) -> None:
         super().__init__(reason)
-        self.wait_s = wait_s
+        self.wait_s, self.is_passing = wait_s, is_passing
 
 
 def is_offline(transport: Transport | None = None) -> bool:
@@ -130,46 +130,44 @@ def answer(url: str, headers: dict[str, str], transport: Transport) -> Iterator[
     """The answer of a host to a GET: 200, 206 or 416; its body is yet to be read.
 
     Raises:
-        BusyError: for what may pass: no connection, a host that is busy.
-        InputError: for what does not: not found, not allowed, a certificate that is not trusted.
+        UnansweredError: when there is no connection, or the host refuses.
+        InputError: when it sends on to a URL that is not allowed.
     """
     try:
         response = _opener().open(Request(url, headers=headers), timeout=transport.timeout_s)
     except HTTPError as error:
         if error.code != 416:
             error.close()
-            raise _refusal(url, error) from None
+            raise _refusal(error) from None
         response = error
     except (OSError, HTTPException) as error:
-        raise _failure(url, error) from None
+        raise _failure(error) from None
     with response:
         yield response
 
 
-def _failure(url: str, error: Exception) -> Exception:
+def _failure(error: Exception) -> UnansweredError:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return InputError(
-            f"the certificate of {host_of(url)} is not trusted ({reason.verify_message}); look at the clock, proxy and certificates"
-        )
+        text = f"its certificate is not trusted ({reason.verify_message}; look at the clock, proxy and certificates)"
+        return UnansweredError(text, is_passing=False)
     if isinstance(reason, socket.gaierror):
-        return BusyError("its name is not known here")
-    return BusyError(str(reason) or type(reason).__name__)
+        return UnansweredError("its name is not known here, or there is no network", is_passing=False)
+    return UnansweredError(f"out of reach ({str(reason) or type(reason).__name__})")
 
 
-def _refusal(url: str, error: HTTPError) -> Exception:
-    is_spent = error.code == 403 and error.headers.get("X-RateLimit-Remaining") == "0"
+def _refusal(error: HTTPError) -> UnansweredError:
+    is_spent = error.code == 429 or (error.code == 403 and error.headers.get("X-RateLimit-Remaining") == "0")
     if error.code in PASSING or is_spent:
-        text = "its limit of requests is reached" if is_spent or error.code == 429 else f"it answers {error.code}"
-        return BusyError(text, _asked(error.headers))
+        text = "its limit of requests is reached" if is_spent else f"it is busy (answer {error.code})"
+        return UnansweredError(text, _asked(error.headers))
     reasons = {
         404: "there is no such file",
         410: "the file is gone",
         401: "it asks for a login",
         403: "it is not allowed",
     }
-    reason = reasons.get(error.code, "it was not expected")
-    return InputError(f"{host_of(url)} answers {error.code} to {url} ({reason}); look at the page of the release")
+    return UnansweredError(f"{reasons.get(error.code, 'it refuses')} (answer {error.code})", is_passing=False)
 
 
 def _asked(headers: Message) -> float:

@@ -249,7 +249,8 @@ def fetch(
             f"it is not known where the files of {kind!r} can be fetched; ask for them at {release.page}, then run "
             f"`neurotransfer models convert FILE --as {kind} --out MODEL`"
         )
-    limited = replace(transport or Transport(), most_bytes=MOST_BYTES)
+    transport = transport or Transport()
+    limited = replace(transport, most_bytes=min(transport.most_bytes, MOST_BYTES))
     return [
         download(
             file.url,

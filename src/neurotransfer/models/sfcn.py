@@ -1,5 +1,8 @@
 """The Simple Fully Convolutional Network of Peng et al. (2021, Medical Image Analysis 68:101871), as an encoder."""
 
+import copy
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +13,7 @@ FILTERS = (32, 64, 128, 256, 256)
 FEATURES = 64
 SMALLEST_SIDE = 2 ** len(FILTERS)
 POOLINGS = ("average", "maximum")
+EPSILON = 1e-5
 
 
 class SFCN(nn.Module):
@@ -21,9 +25,12 @@ class SFCN(nn.Module):
     several scales predicts more from few people than the top alone (1 gives 320 features, 3 give 704). Any input
     (n, 1, x, y, z) with sides of 32 voxels or more gives features (n, n_features).
 
+    Networks that others have trained need three things more. `epsilon` is added to the variances of the batch norms (1e-3 in
+    Keras). Volumes are multiplied by `unit`, which the filters of the first block take over. `filters` gives the numbers of
+    filters of the five blocks and the number of features in place of those that `width` multiplies.
+
     Raises:
-        InputError: for an unknown pooling, a width that is not positive and finite, a dropout outside [0, 1), more joined blocks
-            than there are, or a small input.
+        InputError: with all that cannot be of its arguments; for a small input.
 
     Example:
         >>> import torch
@@ -31,7 +38,10 @@ class SFCN(nn.Module):
         torch.Size([2, 8])
     """
 
-    def __init__(self, width: float = 1.0, pooling: str = "average", dropout: float = 0.0, joined: int = 0) -> None:
+    def __init__(
+        self, width: float = 1.0, pooling: str = "average", dropout: float = 0.0, joined: int = 0, epsilon: float = EPSILON,
+        unit: float = 1.0, filters: Sequence[int] | None = None,
+    ) -> None:  # fmt: skip
         if pooling not in POOLINGS:
             raise InputError(unknown("pooling of sfcn", pooling, POOLINGS))
         if not 0 < width < float("inf") or not 0 <= dropout < 1:
@@ -40,13 +50,16 @@ class SFCN(nn.Module):
             )
         if joined not in range(len(FILTERS) + 1):
             raise InputError(f"sfcn joins 0 to {len(FILTERS)} of its last blocks, got {joined!r}")
+        if not 0 < epsilon < float("inf") or not 0 < unit < float("inf"):
+            raise InputError(f"sfcn takes a finite epsilon and unit > 0, got epsilon {epsilon!r} and unit {unit!r}")
         super().__init__()
-        filters = [max(1, round(width * count)) for count in FILTERS]
-        n_top = max(1, round(width * FEATURES))
-        self.n_features = n_top + sum(filters[len(filters) - joined :])
-        pairs = zip([1, *filters[:-1]], filters, strict=True)
-        self.blocks = nn.Sequential(*[PooledBlock(before, after) for before, after in pairs])
-        self.top = nn.Sequential(*_layers(filters[-1], n_top, 1))
+        *counts, n_top = _counts(width, filters)
+        self.n_features = n_top + sum(counts[len(counts) - joined :])
+        pairs = enumerate(zip([1, *counts[:-1]], counts, strict=True))
+        self.blocks = nn.Sequential(
+            *[PooledBlock(before, after, epsilon, 1.0 if place else unit) for place, (before, after) in pairs]
+        )
+        self.top = nn.Sequential(*_layers(counts[-1], n_top, 1, epsilon))
         self.pooling, self.joined = pooling, joined
         self.dropout = nn.Dropout(dropout)
 
@@ -82,23 +95,42 @@ class PooledBlock(nn.Sequential):
         torch.Size([2, 4, 4, 4, 4])
     """
 
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__(*_layers(before, after, 3), nn.MaxPool3d(2))
+    def __init__(self, before: int, after: int, epsilon: float = EPSILON, unit: float = 1.0) -> None:
+        super().__init__(*_layers(before, after, 3, epsilon), nn.MaxPool3d(2))
+        self.unit = unit
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Maps (n, after, x // 2, y // 2, z // 2) of maps (n, before, x, y, z)."""
         convolution, norm = self.first_layers()
         if fused.fits(convolution, norm, volumes):
             return fused.block(convolution, norm, volumes)
-        return super().forward(volumes)
+        return super().forward(volumes if self.unit == 1 else volumes * self.unit)
 
     def first_layers(self) -> tuple[nn.Conv3d, nn.BatchNorm3d]:
-        """The convolution and its batch norm."""
+        """The convolution and its batch norm; a unit is within the filters, by which gradients reach the weights."""
         convolution, norm = self[0], self[1]
         assert isinstance(convolution, nn.Conv3d)
         assert isinstance(norm, nn.BatchNorm3d)
-        return convolution, norm
+        if self.unit == 1:
+            return convolution, norm
+        scaled = copy.copy(convolution)
+        # a shallow copy has the dictionary of the weights in common with the module: it gets one of its own
+        vars(scaled)["_parameters"] = {"weight": convolution.weight * self.unit, "bias": convolution.bias}
+        return scaled, norm
 
 
-def _layers(before: int, after: int, kernel: int) -> list[nn.Module]:
-    return [nn.Conv3d(before, after, kernel, padding=kernel // 2), nn.BatchNorm3d(after), nn.ReLU()]
+def _counts(width: float, filters: Sequence[int] | None) -> list[int]:
+    """The filters of every block, and the features."""
+    if filters is None:
+        return [max(1, round(width * count)) for count in (*FILTERS, FEATURES)]
+    counts = [count for count in filters if isinstance(count, int) and not isinstance(count, bool) and count > 0]
+    if width != 1 or len(counts) != len(filters) or len(counts) != len(FILTERS) + 1:
+        raise InputError(
+            f"sfcn takes filters as {len(FILTERS) + 1} whole numbers above zero, and either them or a width, got filters "
+            f"{list(filters)!r} and width {width!r}"
+        )
+    return counts
+
+
+def _layers(before: int, after: int, kernel: int, epsilon: float) -> list[nn.Module]:
+    return [nn.Conv3d(before, after, kernel, padding=kernel // 2), nn.BatchNorm3d(after, eps=epsilon), nn.ReLU()]

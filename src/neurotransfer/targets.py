@@ -16,6 +16,8 @@ NO_TARGETS = ("participant_id", "image", "mask")
 # words in a name that make a mirror image another image
 SIDES = ("left", "right", "side", "lh", "rh", "hemisphere", "asymmetry")
 KINDS = ("continuous", "binary", "categorical", "ordinal")
+# how the outputs of a head become the value of a continuous target
+READINGS = ("value", "bins", "ranks")
 KNOWN: dict[str, tuple[str, str]] = {
     "age": ("continuous", "years"),
     "sex": ("binary", ""),
@@ -34,6 +36,10 @@ class Target:
     `classes` are the labels in their order (empty for a continuous target); the probability of a binary target is that
     of the second class. `location` and `scale` standardise a continuous target; `weight` is its share of a joint loss.
 
+    Networks that others have trained read a continuous target in three ways. `value`: one output. `bins`: the mean of `levels`,
+    each weighted by the softmax of its output. `ranks`: the first of `levels`, and the step to the next one for every output
+    above zero. `limits` are the least and most value that there can be. Heads that are new here have one output without limits.
+
     Example:
         >>> sex = Target("sex", "binary", classes=("F", "M"))
         >>> sex.encode(pd.Series(["M", "n/a", "F"]))
@@ -48,6 +54,9 @@ class Target:
     weight: float = 1.0
     location: float = 0.0
     scale: float = 1.0
+    reading: str = "value"
+    levels: tuple[float, ...] = ()
+    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -67,11 +76,35 @@ class Target:
                 f"target {self.name!r} needs a finite location and a scale above zero, got {self.location!r} and "
                 f"{self.scale!r}"
             )
+        self._require_reading()
+
+    def _require_reading(self) -> None:
+        if self.reading not in READINGS:
+            raise InputError(unknown(f"reading of target {self.name!r}", self.reading, READINGS))
+        object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
+        object.__setattr__(
+            self, "limits", None if self.limits is None else tuple(float(limit) for limit in self.limits)
+        )
+        plain = self.reading == "value"
+        if self.kind != "continuous" and not (plain and self.limits is None):
+            raise InputError(
+                f"target {self.name!r} is {self.kind}: only a continuous one is read by bins, ranks or limits"
+            )
+        rise = np.diff(self.levels)
+        rises = len(rise) > 0 and bool(np.isfinite(rise).all()) and rise.min() > 0
+        if self.levels if plain else not rises:
+            raise InputError(
+                f"target {self.name!r}: reading {self.reading!r} takes {'no levels' if plain else 'two levels or more that rise'}, "
+                f"got {self.levels!r}"
+            )
+        if self.limits is not None and (len(self.limits) != 2 or not self.limits[0] < self.limits[1]):
+            raise InputError(f"target {self.name!r} needs limits as a lower and a higher value, got {self.limits!r}")
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers a network puts out: 1, 1, K and K - 1 for the four kinds."""
-        return {"continuous": 1, "binary": 1, "categorical": len(self.classes), "ordinal": len(self.classes) - 1}[
+        """How many numbers a network puts out: 1 or as its reading says, 1, K and K - 1 for the four kinds."""
+        read = {"value": 1, "bins": len(self.levels), "ranks": len(self.levels) - 1}[self.reading]
+        return {"continuous": read, "binary": 1, "categorical": len(self.classes), "ordinal": len(self.classes) - 1}[
             self.kind
         ]
 
@@ -110,36 +143,60 @@ class Target:
         return numbers
 
     def scaled_to(self, values: np.ndarray) -> "Target":
-        """The same target, standardised by the mean and standard deviation of `values` (n,); continuous only."""
+        """The same target, standardised by the mean and standard deviation of `values` (n,) and read as one value."""
         known = values[~np.isnan(values)]
         if self.kind != "continuous" or not len(known):
             return self
-        return replace(self, location=float(known.mean()), scale=float(known.std()) or 1.0)
+        location, scale = float(known.mean()), float(known.std()) or 1.0
+        return replace(self, location=location, scale=scale, reading="value", levels=(), limits=None)
 
     def decode(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Outputs (n, n_outputs) as predictions (n,) and class probabilities (n, K); K is 0 for a continuous target.
 
-        The prediction is the value, the probability of the second class (binary), the most probable class
-        (categorical) or the expected level (ordinal).
+        The prediction is the value, as the reading says and within the limits, the probability of the second class (binary),
+        the most probable class (categorical) or the expected level (ordinal).
         """
         outputs = np.asarray(outputs, float)
         if self.kind == "continuous":
-            return outputs[:, 0] * self.scale + self.location, np.zeros((len(outputs), 0))
+            return self._value(outputs), np.zeros((len(outputs), 0))
         if self.kind == "categorical":
-            shifted = np.exp(outputs - outputs.max(1, keepdims=True))
-            probabilities = shifted / shifted.sum(1, keepdims=True)
+            probabilities = _softmax(outputs)
             return probabilities.argmax(1).astype(float), probabilities
-        above = 1 / (1 + np.exp(-np.clip(outputs, -50, 50)))
         if self.kind == "binary":
+            above = _sigmoid(outputs)
             return above[:, 0], np.column_stack([1 - above[:, 0], above[:, 0]])
-        above = np.minimum.accumulate(above, axis=1)
-        steps = np.column_stack([np.ones(len(above)), above, np.zeros(len(above))])
-        probabilities = -np.diff(steps, axis=1)
+        probabilities = _of_levels(outputs)
         return probabilities @ np.arange(len(self.classes)), probabilities
+
+    def _value(self, outputs: np.ndarray) -> np.ndarray:
+        if self.reading == "bins":
+            value = _softmax(outputs) @ np.array(self.levels)
+        elif self.reading == "ranks":
+            value = self.levels[0] + (outputs > 0) @ np.diff(self.levels)
+        else:
+            value = outputs[:, 0] * self.scale + self.location
+        return value if self.limits is None else np.clip(value, *self.limits)
+
+    def spread(self, outputs: np.ndarray) -> np.ndarray | None:
+        """How unsure a head is for outputs (n, n_outputs): standard deviations (n,), in the unit of the target.
+
+        It is that of the probabilities of `levels`, for the readings `bins` and `ranks`; None where a head gives no such thing.
+
+        Example:
+            >>> age = Target("age", "continuous", reading="bins", levels=(42.5, 43.5, 44.5))
+            >>> age.spread(np.array([[9.0, 0.0, 9.0]])).round(2)
+            array([1.])
+        """
+        if self.reading == "value":
+            return None
+        probabilities = (_softmax if self.reading == "bins" else _of_levels)(np.asarray(outputs, float))
+        levels = np.array(self.levels)
+        mean = probabilities @ levels
+        return np.sqrt((probabilities * (levels - mean[:, None]) ** 2).sum(1))
 
     def to_dict(self) -> dict[str, Any]:
         """The target as plain values for a model card; `Target.from_dict` is the inverse."""
-        return asdict(self) | {"classes": list(self.classes)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Target":
@@ -148,6 +205,22 @@ class Target:
         if foreign:
             raise InputError(unknown("key of a target", foreign[0], cls.__dataclass_fields__))
         return cls(**{**values, "classes": tuple(values.get("classes", ()))})
+
+
+def _softmax(outputs: np.ndarray) -> np.ndarray:
+    shifted = np.exp(outputs - outputs.max(1, keepdims=True))
+    return shifted / shifted.sum(1, keepdims=True)
+
+
+def _sigmoid(outputs: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(outputs, -50, 50)))
+
+
+def _of_levels(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities of K levels (n, K) from outputs (n, K - 1) that say whether each but the first is reached."""
+    above = np.minimum.accumulate(_sigmoid(outputs), axis=1)
+    steps = np.column_stack([np.ones(len(above)), above, np.zeros(len(above))])
+    return -np.diff(steps, axis=1)
 
 
 def as_text(labels: pd.Series) -> pd.Series:

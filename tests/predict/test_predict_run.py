@@ -14,15 +14,16 @@ from scipy.special import expit, softmax
 
 from neurotransfer.cohort import Cohort, Grid, load_volume, read_cohort
 from neurotransfer.cohort.storing import quantised
-from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
+from neurotransfer.errors import CohortError, InputError, ModelError
 from neurotransfer.models import load_model
 from neurotransfer.models.card import Card
 from neurotransfer.models.folder import Model, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
-from neurotransfer.predict import embed, predict, read_scans
+from neurotransfer.predict import Asked, embed, predict, predicted, read_scans
 from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import KINDS, Target
 from neurotransfer.training import Examples, features, outputs
+from neurotransfer.training.known import reference_from
 from neurotransfer.training.settle import settle_batch_norm
 from neurotransfer.transfer.exact import fold
 
@@ -64,7 +65,7 @@ def model(volumes, tmp_path_factory):
         weights, bias = fold(4 * head.weight.detach().numpy(), head.bias.detach().numpy(), mean, scale)
         head.weight.data, head.bias.data = torch.from_numpy(weights).float(), torch.from_numpy(bias).float()
     folder = tmp_path_factory.mktemp("kinds") / "every-kind"
-    return save(network, TARGETS, folder, architecture="sfcn", arguments=arguments, grid=GRID)
+    return save(network, TARGETS, folder, architecture="sfcn", arguments=arguments, input=GRID)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def regions_model(tmp_path_factory):
     arguments = {"columns": ["left", "right"]}
     network = Network(build_encoder("columns", arguments), TARGETS[:1])
     folder = tmp_path_factory.mktemp("regions") / "linear"
-    return save(network, TARGETS[:1], folder, architecture="columns", arguments=arguments, grid=None)
+    return save(network, TARGETS[:1], folder, architecture="columns", arguments=arguments, input=None)
 
 
 @pytest.fixture
@@ -95,7 +96,8 @@ def names(scans: Cohort):
 
 
 def assert_same_predictions(one, other, **options):
-    columns = [column for column in one if column not in KEYS]
+    # the line of the corrected gap depends on the company
+    columns = [column for column in one if column not in KEYS and not column.startswith("age_gap") and column in other]
     pd.testing.assert_frame_equal(
         one[columns].reset_index(drop=True), other[columns].reset_index(drop=True), rtol=1e-4, atol=1e-4, **options
     )
@@ -117,9 +119,13 @@ def test_the_columns_of_the_table(table, cohort):
         *("scanner", "scanner_probability_c", "scanner_probability_a", "scanner_probability_b"),
         *("education_level", "education", "education_probability_none", "education_probability_school"),
         *("education_probability_college", "education_probability_university"),
+        *("age_gap", "age_gap_corrected", "contract"),
     ]
     pd.testing.assert_frame_equal(table[KEYS], cohort.table[KEYS])
-    assert not table.isna().any().any()
+    # seven people are too few for a line
+    assert table["age_gap_corrected"].isna().all()
+    assert not table.drop(columns="age_gap_corrected").isna().any().any()
+    assert (table["contract"] == "kept").all()
 
 
 @pytest.mark.parametrize("target", TARGETS[1:], ids=lambda target: target.kind)
@@ -199,7 +205,8 @@ def test_the_cohort_is_left_as_it_was_and_nothing_stays_on_the_disk(cohort, mode
 
 def test_labels_of_the_table_are_not_looked_at(table, cohort, model):
     nonsense = cohort.table.assign(age="unknown", sex="x").drop(columns=["diagnosis", "bmi"])
-    pd.testing.assert_frame_equal(predict(model, Cohort("nonsense", nonsense)), table)
+    found = predict(model, Cohort("nonsense", nonsense))
+    pd.testing.assert_frame_equal(found, table.drop(columns=["age_gap", "age_gap_corrected"]))
 
 
 @pytest.mark.parametrize("stage", [predict, embed])
@@ -383,7 +390,7 @@ def test_the_alignment_is_passed_on(heads, model, single):
         affine[0, 3] += 200
         nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), affine), head)
     given = next(heads.iterdir()) if single else heads
-    with pytest.raises(ImageError, match="does not meet the grid of the model"):
+    with pytest.raises(CohortError, match="does not meet the grid of the model"):
         predict(model, read_scans(given))
     assert predict(model, read_scans(given, alignment="centre"))["age"].notna().all()
     with pytest.raises(InputError, match=r"unknown alignment 'center'.*did you mean 'centre'"):
@@ -467,8 +474,17 @@ def test_a_scan_that_went_missing_after_the_check_is_named(heads, model):
     scans = read_scans(heads)
     lost = next(heads.iterdir())
     lost.unlink()
-    with pytest.raises(ImageError, match=lost.name):
-        predict(model, scans)
+    for stage in (predict, embed):
+        with pytest.raises(CohortError, match=rf"1 problem in heads:\n.*{lost.name}"):
+            stage(model, scans)
+    kept = predicted(model, scans)
+    assert [scan for scan, _ in kept.refused] == [lost.name.removesuffix(".nii.gz")]
+    row = kept.table["participant_id"] == kept.refused[0][0]
+    assert kept.table.loc[row, "contract"].str.startswith("refused: no such image").all()
+    empty = [column for column in kept.table if column not in (*KEYS, "contract")]
+    assert kept.table.loc[row, empty].isna().all().all()
+    assert not kept.table.loc[~row, empty].isna().any().any()
+    assert (kept.table.loc[~row, "contract"] == "kept").all()
 
 
 def test_scans_are_never_changed(heads, model):
@@ -482,3 +498,112 @@ def test_a_transferred_head_is_predicted_as_the_network_says(cohort, tiny_model)
     volumes = np.stack([load_volume(image, model.card.input) for image, _ in cohort.images])
     expected, _ = model.network.targets["age"].decode(outputs(model.network, volumes, np.arange(len(volumes)))["age"])
     np.testing.assert_allclose(predict(tiny_model, cohort)["age"], expected, atol=0.05)
+
+
+# --- how sure a prediction is, and whether a scan is what the model knows
+
+
+def test_views_change_no_prediction_and_say_how_steady_it_is(table, cohort, model):
+    found = predict(model, cohort, views=3, seed=1)
+    spreads = [column for column in found if column.endswith("_sd_views")]
+    assert spreads == [f"{target.name}_sd_views" for target in TARGETS]
+    pd.testing.assert_frame_equal(found.drop(columns=spreads), table)
+    assert (found[spreads] > 0).any().all()
+    assert (found[spreads] >= 0).all().all()
+    assert found["sex_sd_views"].max() <= 0.6
+    # views are drawn by the scan, whatever its company
+    part = predict(model, cohort.rows(np.array([5, 2])), views=3, seed=1)
+    np.testing.assert_allclose(part["age_sd_views"], found["age_sd_views"].iloc[[5, 2]], rtol=1e-3)
+    other = predict(model, cohort.rows(np.array([5])), views=3, seed=2)
+    assert abs(other["age_sd_views"][0] - found["age_sd_views"][5]) > 1e-6
+
+
+@pytest.mark.parametrize("views", [1, -1])
+def test_too_few_views_are_refused(cohort, model, views):
+    with pytest.raises(InputError, match=r"views is 0 for none, or 2 or more"):
+        predict(model, cohort, views=views)
+
+
+@pytest.fixture(scope="module")
+def other_model(model, tmp_path_factory):
+    """As the model, its age eight years higher; without the scanner."""
+    first = load_model(model)
+    targets = [target for target in TARGETS if target.name != "scanner"]
+    network = Network(first.network.encoder, targets)
+    for target in targets:
+        network.head(target.name).load_state_dict(first.network.head(target.name).state_dict())
+    network.head("age").bias.data += 8 / 12
+    folder = tmp_path_factory.mktemp("others") / "higher"
+    return save(network, targets, folder, architecture="sfcn", arguments=first.card.arguments, input=GRID)
+
+
+def test_an_ensemble_gives_the_mean_and_how_far_its_models_are_apart(table, cohort, model, other_model):
+    found = predict(model, cohort, others=[other_model])
+    assert not [column for column in found if column.startswith("scanner")]
+    np.testing.assert_allclose(found["age"], table["age"] + 4, atol=1e-3)
+    np.testing.assert_allclose(found["age_sd_models"], np.std([0, 8], ddof=1), atol=1e-3)
+    np.testing.assert_allclose(found["sex_probability_M"], table["sex_probability_M"], atol=1e-6)
+    np.testing.assert_allclose(found["education_level"], table["education_level"], atol=1e-6)
+    assert found["education_sd_models"].max() < 1e-6
+
+
+def test_models_of_other_targets_are_no_ensemble(cohort, model, tmp_path):
+    network = Network(load_model(model).network.encoder, [Target("age", "continuous", unit="months")])
+    arguments = load_model(model).card.arguments
+    other = save(
+        network, network.targets.values(), tmp_path / "x", architecture="sfcn", arguments=arguments, input=GRID
+    )
+    with pytest.raises(ModelError, match="no target in common"):
+        predict(model, cohort, others=[other])
+
+
+def test_the_gap_is_corrected_on_those_who_are_named(tiny_cohort, model):
+    every = read_cohort(tiny_cohort, check=False)
+    found = predicted(model, every)
+    gap = found.table["age_gap"]
+    ages = every.table["age"].astype(float)
+    np.testing.assert_allclose(gap, found.table["age"] - ages)
+    corrected = found.table["age_gap_corrected"]
+    means = pd.DataFrame({"who": every.participants, "gap": corrected, "age": ages}).groupby("who").mean()
+    assert abs(np.corrcoef(means["gap"], means["age"])[0, 1]) < 1e-6
+    said = found.columns["age_gap_corrected"]
+    np.testing.assert_allclose(gap - said["Intercept"] - said["Slope"] * ages, corrected)
+    assert said["People"] == every.n_participants
+    assert "Smith et al. 2019" in said["Description"]
+    with pytest.raises(InputError, match=r"unknown column of --gap-reference 'grup'"):
+        predict(model, every, gap_reference=("grup", "control"))
+    with pytest.raises(InputError, match=r"nobody has diagnosis = 'ill'.*found: "):
+        predict(model, every, gap_reference=("diagnosis", "ill"))
+    few = predicted(model, every, Asked(gap_reference=("participant_id", every.participants[0])))
+    assert "needs 20 people of known age, found 1" in few.notes[0]
+
+
+def test_scans_unlike_those_that_were_learnt_from_are_listed(cohort, model, volumes):
+    loaded = load_model(model)
+    random = np.random.default_rng(0)
+    # forty variants of the seven scans stand for what was learnt from
+    many = np.clip(np.repeat(volumes, 6, 0) * random.normal(1, 0.05, (42, 1, 1, 1)), 0, 1).astype(np.float32)
+    known = reference_from(loaded.network.encoder, many, np.arange(0, 42, 2), np.arange(1, 42, 2))
+    loaded = Model(loaded.network, loaded.card, known)
+    found = predicted(loaded, cohort)
+    assert found.drift.verdict == "alike"
+    assert (found.table["contract"] == "kept").all()
+    assert (found.table[["drift_features", "drift_values"]] < 3).all().all()
+    assert not [note for note in found.notes if "outside" in note]
+    # another network of the same kind gives other features
+    with torch.no_grad():
+        for value in loaded.network.encoder.parameters():
+            value += 0.3
+    found = predicted(loaded, cohort)
+    assert found.drift.verdict == "another kind"
+    assert (found.table["contract"] == "kept, but outside").all()
+    assert "7 of 7 scans lie outside" in found.notes[-1]
+
+
+def test_every_column_says_what_it_holds(cohort, model):
+    found = predicted(model, cohort, Asked(views=2))
+    assert list(found.columns) == list(found.table.columns)
+    assert all(said["Description"] for said in found.columns.values())
+    assert found.columns["age_gap"]["Units"] == "years"
+    assert found.columns["sex"]["Levels"] == ["F", "M"]
+    assert "test-time augmentation" in found.columns["age_sd_views"]["Description"]

@@ -167,6 +167,16 @@ def quantised(volume: np.ndarray, bits: int) -> np.ndarray:
     return np.rint(np.multiply(volume, 2**bits - 1, dtype=np.float64)).astype(DTYPES[bits])
 
 
+def restored(kept: np.ndarray, bits: int) -> np.ndarray:
+    """The values from 0 to 1 of whole numbers of 8 or 16 bits, float32; the inverse of `quantised`.
+
+    Example:
+        >>> restored(quantised(np.array([0.0, 1.0]), 8), 8).tolist()
+        [0.0, 1.0]
+    """
+    return kept.astype(np.float32) / np.float32(2**bits - 1)
+
+
 def _volume(scan: Scan, grid: Input, alignment: str, bits: int) -> np.ndarray:
     image, mask = scan
     return np.ascontiguousarray(quantised(load_volume(image, grid, mask, alignment), bits))

@@ -214,16 +214,52 @@ def drift_of(reference: Reference | None, features: np.ndarray, values: np.ndarr
         features: (n, f) of its encoder.
         values: (n, 22), see `values_of`.
     """
-    n, f = len(features), features.shape[1]
-    if reference is None:
-        unknown = np.full(n, np.nan)
-        return Drift(unknown, unknown, np.zeros(n, bool), 0, f, UNKNOWN)
-    strange = reference.features.strangeness(features), reference.values.strangeness(values)
-    # written so that what is not a number is outside
-    outside = ~((strange[0] < FAR) & (strange[1] < FAR))
-    # a mean of n scans errs by 1 / sqrt(n) deviations by itself
-    means = np.abs(reference.features.standardised(features).mean(0)) if n else np.zeros(f)
-    shifted = int((means > SHIFTED + 2 / np.sqrt(max(n, 1))).sum())
-    share = float(outside.mean()) if n else 0.0
-    verdict = OTHER if share > MOST_SHARE else PARTLY if share > LEAST_SHARE or (n < 10 and outside.any()) else ALIKE
-    return Drift(*strange, outside, shifted, f, verdict)
+    counted = Strangeness(reference)
+    counted.add(features, values)
+    return counted.drift()
+
+
+class Strangeness:
+    """How far scans are from those that a model knows, block after block: memory does not grow with the number of features.
+
+    Example:
+        >>> counted = Strangeness(None)
+        >>> counted.add(np.zeros((3, 8)), np.zeros((3, 22)))
+        >>> counted.drift().verdict, len(counted.drift().outside)
+        ('unknown', 3)
+    """
+
+    def __init__(self, reference: Reference | None) -> None:
+        self.reference = reference
+        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.total, self.n, self.n_features = np.zeros(1), 0, 0
+
+    def add(self, features: np.ndarray, values: np.ndarray) -> None:
+        """Take note of scans with features (n, f), NaN where there are none, and values (n, 22)."""
+        known = ~np.isnan(features).any(1)
+        self.n_features = features.shape[1]
+        if self.reference is None:
+            unknown = np.full(len(features), np.nan)
+            self.parts.append((unknown, unknown))
+            return
+        pair = self.reference.features.strangeness(features), self.reference.values.strangeness(values)
+        self.parts.append((pair[0], np.where(known, pair[1], np.nan)))
+        if known.any():
+            self.total = self.total + self.reference.features.standardised(features[known]).sum(0)
+        self.n += int(known.sum())
+
+    def drift(self) -> Drift:
+        """The verdict on all of them; scans without features count for nothing, and are not outside."""
+        parts = [(np.zeros(0), np.zeros(0)), *self.parts]
+        features, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+        if self.reference is None:
+            return Drift(features, values, np.zeros(len(features), bool), 0, self.n_features, UNKNOWN)
+        outside = ~np.isnan(features) & ~((features < FAR) & (values < FAR))
+        # a mean of n scans errs by 1 / sqrt(n) deviations by itself
+        means = np.abs(self.total / max(self.n, 1))
+        shifted = int((means > SHIFTED + 2 / np.sqrt(max(self.n, 1))).sum())
+        share = float(outside.sum()) / max(self.n, 1)
+        verdict = (
+            OTHER if share > MOST_SHARE else PARTLY if share > LEAST_SHARE or (self.n < 10 and outside.any()) else ALIKE
+        )
+        return Drift(features, values, outside, shifted, self.n_features, verdict)

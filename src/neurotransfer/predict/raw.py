@@ -17,7 +17,7 @@ from neurotransfer.cohort.recipes import NATIVE, Recipe, get_recipe
 from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES, cohort_name
 from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
 from neurotransfer.models.card import Card
-from neurotransfer.predict.run import read_scans
+from neurotransfer.predict.scans import read_scans
 from neurotransfer.prepare.inputs import Choice
 from neurotransfer.prepare.run import Prepared, prepare
 

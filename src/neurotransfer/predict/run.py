@@ -1,122 +1,271 @@
-"""`predict`: a model folder and scans to a table of predictions, or of features."""
+"""`predict`: a model folder and scans to a table of predictions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from neurotransfer.artifacts import is_file, is_folder
-from neurotransfer.cohort import Cohort, read_cohort, store_volumes
-from neurotransfer.cohort.files import TABLES, has_table, is_image_name, scan_stem, scans_in
-from neurotransfer.cohort.volumes import IMAGE_SUFFIXES
-from neurotransfer.errors import CohortError, InputError
-from neurotransfer.models.checks import check_volumes, require_preparation
+from neurotransfer.cohort import Cohort
+from neurotransfer.errors import CohortError, InputError, ModelError, unknown
 from neurotransfer.models.folder import Model, load_model
-from neurotransfer.training import features, predictions
-from neurotransfer.transfer.source import column_values
+from neurotransfer.models.reference import Drift, Strangeness
+from neurotransfer.predict.blocks import Block, Wanted, blocks, key_of
+from neurotransfer.predict.columns import Decoded, Described, mean_of, spread_of, target_columns
+from neurotransfer.predict.gap import LEAST_PEOPLE, METHOD, age_gap
+from neurotransfer.targets import Target
 
 KEYS = ("participant_id", "session_id", "image")
-# what files without a table have no use for
-OF_TABLES = ("space", "desc", "mask", "columns", "recode", "targets", "images")
+AGE, YEARS = "age", "years"
+KEPT, OUTSIDE = "kept", "kept, but outside"
 
 
-def predict(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], object] | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Asked:
+    """What a table of predictions shall hold beside them; see `predict`."""
+
+    others: tuple[Model | Path | str, ...] = ()
+    views: int = 0
+    gap_reference: tuple[str, str] | None = None
+    seed: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A table of predictions, what its columns hold, what to know of it, and the scans that were refused, with the reasons."""
+
+    table: pd.DataFrame
+    columns: Described
+    notes: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+    drift: Drift | None
+
+
+def predict(
+    model: Model | Path | str,
+    cohort: Cohort,
+    *,
+    others: Sequence[Model | Path | str] = (),
+    views: int = 0,
+    gap_reference: tuple[str, str] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    on_scan: Callable[[], object] | None = None,
+) -> pd.DataFrame:
     """Predictions of every target of a model for every row of a cohort.
+
+    Args:
+        model: a model, its folder, or the name of a shipped one.
+        cohort: from `read_scans` or `read_cohort`.
+        others: more models with targets of the same names: the means of all are given, and how far they are apart.
+        views: how often every scan is predicted again after it was changed a little; the deviation says how steady it is.
+        gap_reference: a column of the cohort and the value that those have on whom the bias of the brain-age gap is fitted.
+        seed: of the views.
+        workers: threads that read scans.
+        on_scan: called after each scan, of each model.
 
     Returns:
         One row a scan: participant_id, session_id, image; then by target its value (continuous), most probable class
         and `TARGET_probability_CLASS` for every class (binary, categorical, ordinal; `TARGET_level` is the expected
-        level of an ordinal one).
+        level of an ordinal one), `TARGET_sd_views`, `_sd_models` and `_sd_bins` where there are such; `age_gap` and
+        `age_gap_corrected` where age is predicted and known; `drift_features`, `drift_values` and `contract`: whether the
+        scan is what the model knows.
 
     Raises:
-        InputError: when the model or the scans are unusable or do not fit together.
+        InputError: when the model or the scans are unusable or do not fit together; CohortError with all scans that are not.
     """
-    model = model if isinstance(model, Model) else load_model(model)
-    table = cohort.table[list(KEYS)].copy()
-    with TemporaryDirectory() as cache:
-        inputs = _inputs(model, cohort, Path(cache), on_scan)
-        found = predictions(model.network, inputs, np.arange(len(cohort)))
-        del inputs
-    for name, (predicted, probabilities) in found.items():
-        target = model.network.targets[name]
-        if target.kind == "continuous":
-            table[name] = predicted
-            continue
-        if target.kind == "ordinal":
-            table[f"{name}_level"] = predicted
-        table[name] = [target.classes[index] for index in probabilities.argmax(1)]
-        for index, label in enumerate(target.classes):
-            table[f"{name}_probability_{label}"] = probabilities[:, index]
-    return table
+    asked = Asked(tuple(others), views, gap_reference, seed, workers)
+    found = predicted(model, cohort, asked, on_scan=on_scan)
+    require_all(cohort, found.refused)
+    return found.table
 
 
-def embed(model: Model | Path | str, cohort: Cohort, *, on_scan: Callable[[], object] | None = None) -> pd.DataFrame:
-    """The features of a model's encoder for every row of a cohort: participant_id, session_id, image, feature_000, ...
-
-    Raises:
-        InputError: when the model or the scans are unusable or do not fit together.
-    """
-    model = model if isinstance(model, Model) else load_model(model)
-    with TemporaryDirectory() as cache:
-        inputs = _inputs(model, cohort, Path(cache), on_scan)
-        values = features(model.network.encoder, inputs)
-        del inputs
-    columns = [f"feature_{index:03d}" for index in range(values.shape[1])]
-    return pd.concat([cohort.table[list(KEYS)].reset_index(drop=True), pd.DataFrame(values, columns=columns)], axis=1)
-
-
-def _inputs(model: Model, cohort: Cohort, cache: Path, on_scan: Callable[[], object] | None) -> np.ndarray:
-    if model.card.input is None:
-        return column_values(cohort, tuple(model.card.arguments["columns"]))
-    require_preparation(model.card, cohort)
-    volumes = store_volumes(cache, cohort, model.card.input, on_scan)
-    check_volumes(model.card, volumes)
-    return volumes
-
-
-def read_scans(path: Path | str, **options: object) -> Cohort:
-    """What `predict` takes: one scan, a folder of scans, a cohort table or a BIDS dataset, as a cohort.
+def predicted(
+    model: Model | Path | str,
+    cohort: Cohort,
+    asked: Asked | None = None,
+    *,
+    folder: Path | None = None,
+    on_scan: Callable[[], object] | None = None,
+) -> Predicted:
+    """As `predict`, with what its columns hold; scans that are refused have empty predictions and the reason.
 
     Args:
-        path: a file ending in .nii, .nii.gz, .mgz or .mgh, a folder of such files (masks and segmentations, by their
-            names, and hidden files are passed over), or what `read_cohort` reads.
-        options: of `read_cohort`; those of a table or of BIDS say nothing about scans without one.
+        model: a model, its folder, or the name of a shipped one.
+        cohort: from `read_scans` or `read_cohort`.
+        asked: what beside the predictions themselves.
+        folder: where what is finished is kept, so that the same call goes on after an interruption; None to keep nothing.
+        on_scan: called after each scan, of each model.
 
     Raises:
-        InputError: when there is nothing of that kind.
-        CohortError: with all scans that cannot be used.
+        InputError: when the model or the scans do not fit together.
     """
-    path = Path(path)
-    if is_folder(path) and not has_table(path):
-        scans = scans_in(path)
-        if scans:
-            return _of_files(scans, path, options)
-        if not any(is_folder(below) for below in path.glob("sub-*")):
-            raise InputError(
-                f"{str(path)!r} holds no scan ({', '.join(IMAGE_SUFFIXES)}), no table ({', '.join(TABLES)}) and no sub-* "
-                "folder of BIDS; give a place that does"
-            )
-    if is_file(path) and is_image_name(path):
-        return _of_files([path], path, options)
-    if not is_folder(path) and not is_file(path):
-        raise InputError(
-            f"there is no {str(path)!r}; give a scan ({', '.join(IMAGE_SUFFIXES)}), a folder of scans, a cohort table or a "
-            "BIDS dataset"
+    asked = asked or Asked()
+    if asked.views < 0 or asked.views == 1:
+        raise InputError(f"views is 0 for none, or 2 or more for their deviation, got {asked.views}")
+    models = [each if isinstance(each, Model) else load_model(each) for each in (model, *asked.others)]
+    rows = None if asked.gap_reference is None else _reference_rows(cohort, asked.gap_reference)
+    wanted = Wanted(asked.views, asked.seed, asked.workers)
+    targets = _shared(models)
+    runs = [_run(each, cohort, wanted, targets, folder, on_scan) for each in models]
+    table, said = keys_of(cohort)
+    for target in targets:
+        decoded = mean_of(target, [run.decoded[target.name] for run in runs])
+        spreads = dict(runs[0].spreads[target.name])
+        if len(models) > 1:
+            spreads["models"] = spread_of(target, decoded, [run.decoded[target.name] for run in runs])
+        each, words = target_columns(target, decoded, spreads)
+        table, said = pd.concat([table, each], axis=1), said | words
+    notes = _add_gap(table, said, targets, cohort, rows)
+    drift = _add_contract(table, said, runs, models[0])
+    scans = cohort.table["participant_id"].astype(str).tolist()
+    refused = tuple((scans[row], problem) for row, problem in _refused(runs))
+    notes += [] if drift is None or drift.verdict in ("alike", "unknown") else [drift.text]
+    return Predicted(table, said, tuple(notes), refused, drift)
+
+
+@dataclass(frozen=True)
+class _Run:
+    decoded: dict[str, Decoded]
+    spreads: dict[str, dict[str, np.ndarray]]
+    problems: np.ndarray
+    strangeness: Strangeness
+
+
+def _run(
+    model: Model,
+    cohort: Cohort,
+    wanted: Wanted,
+    targets: Sequence[Target],
+    folder: Path | None,
+    on_scan: Callable[[], object] | None,
+) -> _Run:
+    """One model on all scans; of every block only what the table needs is kept."""
+    kept: dict[str, list[Decoded]] = {target.name: [] for target in targets}
+    spreads: dict[str, list[dict[str, np.ndarray]]] = {target.name: [] for target in targets}
+    problems, strangeness = [np.zeros(0, "U1")], Strangeness(model.reference)
+    place = None if folder is None else folder / key_of(model, cohort, wanted)
+    for block in blocks(model, cohort, wanted, place, on_scan):
+        for target in targets:
+            own = model.network.targets[target.name]
+            decoded = own.decode(block.outputs[target.name])
+            kept[target.name].append(decoded)
+            spreads[target.name].append(_spreads(own, decoded, block))
+        problems.append(block.problems)
+        strangeness.add(block.features, block.values)
+    return _Run(
+        {name: (np.concatenate([one for one, _ in parts]), np.concatenate([other for _, other in parts]))
+         for name, parts in kept.items() if parts},
+        {name: {words: np.concatenate([part[words] for part in parts]) for words in parts[0]}
+         for name, parts in spreads.items() if parts},
+        np.concatenate(problems),
+        strangeness,
+    )  # fmt: skip
+
+
+def _spreads(target: Target, decoded: Decoded, block: Block) -> dict[str, np.ndarray]:
+    found = {}
+    if block.views:
+        views = block.views[target.name]
+        each = [decoded, *(target.decode(views[:, view]) for view in range(views.shape[1]))]
+        found["views"] = np.where(block.problems == "", spread_of(target, decoded, each), np.nan)
+    return found
+
+
+def _shared(models: Sequence[Model]) -> list[Target]:
+    targets = list(models[0].network.targets.values())
+    for other in models[1:]:
+        known = other.network.targets
+        targets = [target for target in targets if target.name in known and _is_same(target, known[target.name])]
+    if not targets:
+        found = "; ".join(f"{each.card.name}: {', '.join(each.network.targets)}" for each in models)
+        raise ModelError(f"the models have no target in common ({found}); give models that predict the same")
+    return targets
+
+
+def _is_same(one: Target, other: Target) -> bool:
+    return (one.kind, one.classes, one.unit) == (other.kind, other.classes, other.unit)
+
+
+def keys_of(cohort: Cohort) -> tuple[pd.DataFrame, Described]:
+    """The columns that say which scan a row is, and what they hold."""
+    said = {"participant_id": "Participant.", "session_id": "Session, empty where there is one.", "image": "The scan."}
+    return cohort.table[list(KEYS)].reset_index(drop=True), {name: {"Description": text} for name, text in said.items()}
+
+
+def _reference_rows(cohort: Cohort, reference: tuple[str, str]) -> np.ndarray:
+    column, value = reference
+    if column not in cohort.table:
+        raise InputError(unknown("column of --gap-reference", column, sorted(cohort.table.columns)))
+    rows = cohort.table[column].astype(str).str.strip().to_numpy() == value.strip()
+    if not rows.any():
+        found = sorted(set(cohort.table[column].astype(str)))[:10]
+        raise InputError(f"nobody has {column} = {value!r} for --gap-reference; found: {', '.join(found)}")
+    return rows
+
+
+def _add_gap(
+    table: pd.DataFrame, said: Described, targets: Sequence[Target], cohort: Cohort, rows: np.ndarray | None
+) -> list[str]:
+    """Add the brain-age gap where age is predicted and known; returns what to know of it."""
+    named = [target for target in targets if target.name == AGE and target.kind == "continuous"]
+    if not named or AGE not in cohort.table:
+        return []
+    age = pd.to_numeric(cohort.table[AGE], errors="coerce").to_numpy(float)
+    if not np.isfinite(age).any():
+        return []
+    gap = age_gap(table[AGE].to_numpy(float), age, cohort.participants, rows)
+    table["age_gap"], table["age_gap_corrected"] = gap.raw, gap.corrected
+    said["age_gap"] = {"Description": "Predicted age less the age in the table.", "Units": YEARS}
+    corrected: dict[str, Any] = {"Description": f"The gap, corrected for its bias with age. {METHOD}.", "Units": YEARS}
+    if np.isfinite(gap.slope):
+        corrected |= {"Intercept": gap.intercept, "Slope": gap.slope, "People": gap.n_people}
+    said["age_gap_corrected"] = corrected
+    if np.isfinite(gap.slope):
+        return []
+    return [f"age_gap_corrected is empty: its line needs {LEAST_PEOPLE} people of known age, found {gap.n_people}"]
+
+
+def _refused(runs: Sequence[_Run]) -> list[tuple[int, str]]:
+    found: dict[int, str] = {}
+    for run in runs:
+        for row in np.flatnonzero(run.problems != ""):
+            found.setdefault(int(row), str(run.problems[row]))
+    return sorted(found.items())
+
+
+def _add_contract(table: pd.DataFrame, said: Described, runs: Sequence[_Run], model: Model) -> Drift | None:
+    if model.card.input is None:
+        return None
+    drift, refused = runs[0].strangeness.drift(), dict(_refused(runs))
+    if model.reference is not None:
+        for kind in ("features", "values"):
+            table[f"drift_{kind}"] = getattr(drift, kind)
+            said[f"drift_{kind}"] = {
+                "Description": f"How much farther the {kind} of the scan are from those that the model learnt from than is usual, "
+                "in deviations; 3 or more is outside."
+            }
+    table["contract"] = [
+        f"refused: {refused[row]}" if row in refused else OUTSIDE if outside else KEPT
+        for row, outside in enumerate(drift.outside)
+    ]
+    said["contract"] = {
+        "Description": "Whether the scan is what the model takes.",
+        "Levels": [KEPT, OUTSIDE, "refused: why"],
+    }
+    return drift
+
+
+def require_all(cohort: Cohort, refused: Sequence[tuple[str, str]]) -> None:
+    """Refuse a run of which scans were refused.
+
+    Raises:
+        CohortError: with all of them.
+    """
+    if refused:
+        raise CohortError(
+            cohort.name, [f"{scan}: {why}" for scan, why in refused], "mend or remove these scans and run it again"
         )
-    return read_cohort(path, **options)  # type: ignore[arg-type]
-
-
-def _of_files(scans: list[Path], source: Path, options: dict[str, object]) -> Cohort:
-    kept = {"name": source.resolve().name} | {key: value for key, value in options.items() if key not in OF_TABLES}
-    with TemporaryDirectory() as folder:
-        table = Path(folder) / "scans.tsv"
-        rows = [{"participant_id": scan_stem(file), "image": str(file.resolve())} for file in scans]
-        pd.DataFrame(rows).to_csv(table, sep="\t", index=False)
-        try:
-            return read_cohort(table, **kept)  # type: ignore[arg-type]
-        except CohortError as error:
-            raise CohortError(
-                source, error.problems, "mend or remove these scans and run the same command again"
-            ) from None

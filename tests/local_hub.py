@@ -39,9 +39,9 @@ class Repository:
     def files(self):
         return {name: data for name, (data, _) in self.versions[-1].items()}
 
-    def put(self, **files):
-        """A version as somebody else would make it; `_` stands for a dot."""
-        named = {name.replace("_", "."): (data, name.endswith("safetensors")) for name, data in files.items()}
+    def put(self, files):
+        """A version as somebody else would make it."""
+        named = {name: (data, name.endswith("safetensors")) for name, data in files.items()}
         self.versions.append({**self.versions[-1], **named})
         self.messages.append("put")
 
@@ -84,6 +84,7 @@ ROUTES = [
 
 class HubHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *arguments):
         pass
@@ -174,7 +175,8 @@ class HubHandler(BaseHTTPRequestHandler):
             return None
         name = f"{asked['organization']}/{asked['name']}"
         if name in self.server.repositories:
-            return self.status(Status(409, {"X-Error-Message": "You already created this model repo"}))
+            there = {"error": "You already created this model repo", "url": f"{self.server.url}/{name}"}
+            return self.send(409, json.dumps(there).encode())
         is_private = asked.get("visibility") == "private" or bool(asked.get("private"))
         self.server.repositories[name] = Repository(is_private)
         return self.json({"url": f"{self.server.url}/{name}", "name": name})

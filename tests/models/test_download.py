@@ -440,6 +440,7 @@ def test_two_threads_fetch_once(host, tmp_path, quick):
     assert left(tmp_path) == ["weights"]
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_once(host, tmp_path):
     code = (
         "import sys, pathlib\nfrom neurotransfer.models.download import download\n"

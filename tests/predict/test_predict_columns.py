@@ -32,11 +32,12 @@ def test_the_mean_of_models_is_that_of_values_or_of_probabilities(kind, seed, n_
         return
     np.testing.assert_allclose(probabilities, sum(one for _, one in each) / n_models)
     np.testing.assert_allclose(probabilities.sum(1), 1)
-    expected = {
-        "binary": probabilities[:, 1],
-        "categorical": probabilities.argmax(1),
-        "ordinal": probabilities @ np.array([0, 1, 2]),
-    }[kind]
+    by_hand = {
+        "binary": lambda: probabilities[:, 1],
+        "categorical": lambda: probabilities.argmax(1),
+        "ordinal": lambda: probabilities @ np.array([0, 1, 2]),
+    }
+    expected = by_hand[kind]()
     np.testing.assert_allclose(predicted, expected, atol=1e-12)
 
 
@@ -68,9 +69,10 @@ def test_deviations_by_hand():
 @KINDS
 def test_scans_that_were_refused_have_no_prediction(kind):
     target = TARGETS[kind]
-    outputs = outputs_of(target, 0)
-    outputs[2] = np.nan
-    table, said = target_columns(target, target.decode(outputs), {"views": np.full(6, 0.5)})
+    predicted, probabilities = target.decode(outputs_of(target, 0))
+    predicted = predicted.astype(float)
+    predicted[2], probabilities[2] = np.nan, np.nan
+    table, said = target_columns(target, (predicted, probabilities), {"views": np.full(6, 0.5)})
     assert table.drop(columns=f"{target.name}_sd_views").iloc[2].isna().all()
     assert not table.drop(index=2).isna().any().any()
     assert list(table) == list(said)

@@ -561,14 +561,15 @@ def test_the_gap_is_corrected_on_those_who_are_named(tiny_cohort, model):
     every = read_cohort(tiny_cohort, check=False)
     found = predicted(model, every)
     gap = found.table["age_gap"]
-    ages = every.table["age"].astype(float)
+    ages = pd.to_numeric(every.table["age"], errors="coerce")
     np.testing.assert_allclose(gap, found.table["age"] - ages)
+    assert 0 < gap.isna().sum() < 10
     corrected = found.table["age_gap_corrected"]
-    means = pd.DataFrame({"who": every.participants, "gap": corrected, "age": ages}).groupby("who").mean()
+    means = pd.DataFrame({"who": every.participants, "gap": corrected, "age": ages}).dropna().groupby("who").mean()
     assert abs(np.corrcoef(means["gap"], means["age"])[0, 1]) < 1e-6
     said = found.columns["age_gap_corrected"]
     np.testing.assert_allclose(gap - said["Intercept"] - said["Slope"] * ages, corrected)
-    assert said["People"] == every.n_participants
+    assert said["People"] == len(means)
     assert "Smith et al. 2019" in said["Description"]
     with pytest.raises(InputError, match=r"unknown column of --gap-reference 'grup'"):
         predict(model, every, gap_reference=("grup", "control"))

@@ -1,10 +1,7 @@
-"""Commands that make and use models: pretrain, transfer, predict, embed."""
+"""Commands that make models: pretrain, transfer."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -18,13 +15,8 @@ from neurotransfer.cli.options import (
     Mask,
     ModelFolder,
     Precision,
-    Prepare,
-    PreparedFolder,
-    Scans,
     Seed,
     Space,
-    TableOut,
-    Workers,
     app,
     given,
     heard,
@@ -34,7 +26,7 @@ from neurotransfer.cli.options import (
     triple,
     use_engine,
 )
-from neurotransfer.errors import CohortError, InputError, unknown
+from neurotransfer.errors import InputError
 
 
 @app.command()
@@ -175,6 +167,12 @@ def transfer(
     desc: Desc = None,
     mask: Mask = None,
     alignment: Alignment = "world",
+    leave_out_seen: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-seen", help="Leave out the people whom the model was trained on, by name or by image."
+        ),
+    ] = False,
 ) -> None:
     """Adapt a model to your target by one strategy and write a model folder."""
     from neurotransfer.progress import bar
@@ -188,111 +186,18 @@ def transfer(
     scans = read(cohort, space, desc, mask, alignment, [target])
     with bar("settings", len(tried)) as advance:
         made = run_transfer(model, scans, target, strategy, out, columns=names(regional), recipe=Recipe(epochs=epochs),
-                            validation_fraction=validation_fraction, seed=seed, on_fit=advance)  # fmt: skip
+                            validation_fraction=validation_fraction, seed=seed, leave_out_seen=leave_out_seen,
+                            on_fit=advance)  # fmt: skip
     found = {name: value for name, value in made.validation_scores.items() if value == value}
     say(made.model.card.provenance["notes"])
     if made.overlap:
-        print(f"note: {made.overlap} of these participants were in the pretraining of the model", file=sys.stderr)
+        advice = "they were left out" if leave_out_seen else "leave them out with --leave-out-seen"
+        say([f"{made.overlap} of these participants were in the pretraining of the model; {advice}"])
+    if made.drift is not None and made.drift.verdict in ("partly", "another kind"):
+        say([made.drift.text])
     print("chosen: " + (", ".join(f"{name} {value:g}" for name, value in made.setting.items()) or "nothing to choose"))
     print(
         "validation (optimistic: it chose the setting): "
         + ", ".join(f"{key} {value:.3g}" for key, value in found.items())
     )
     print(f"The model lies in {made.folder}")
-
-
-def _table_of_scans(model: Path, scans: Path, out: Path, embedding: bool, options: dict[str, Any]) -> None:
-    from neurotransfer.artifacts import require_no_file, table_suffix, write_table
-    from neurotransfer.models import load_model
-    from neurotransfer.predict import embed as run_embed
-    from neurotransfer.predict import predict as run_predict
-    from neurotransfer.progress import bar
-
-    table_suffix(out)
-    require_no_file(out)
-    loaded = load_model(model)
-    use_engine(options.pop("device"), options.pop("precision"))
-    with _ready(loaded.card, scans, **options) as (cohort, ready):
-        seen = len(loaded.card.overlap(cohort))
-        say([f"the model was trained on {seen} of these people: too good for them"] if seen else [])
-        with bar("volumes", len(cohort)) as advance:
-            table = (run_embed if embedding else run_predict)(loaded, cohort, on_scan=advance)
-    if ready is not None:
-        table["image"], table["preparation_flags"] = ready.images, ready.flags
-    write_table(out, table)
-    print(f"{len(table)} rows lie in {out}")
-    if ready is not None and ready.failed:
-        raise CohortError(
-            scans, [f"{scan}: {why}" for scan, why in ready.failed], "these scans have no row in the table"
-        )
-
-
-@contextmanager
-def _ready(
-    card: Any, scans: Path, prepare: str, prepared: Path | None, workers: int, alignment: str, **options: Any
-) -> Iterator[tuple[Any, Any]]:
-    """The cohort of what a user has, and what became of it when it was raw and had to be prepared."""
-    from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
-    from neurotransfer.prepare.inputs import Choice
-    from neurotransfer.progress import bar, late_bar
-
-    if prepare not in (AUTO, ALWAYS, NEVER):
-        raise InputError(unknown("--prepare", prepare, (AUTO, ALWAYS, NEVER)))
-    if prepare == ALWAYS and alignment != "world":
-        raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
-    ready = None
-    with TemporaryDirectory(prefix="neurotransfer-") as temporary:
-        if card.input is not None and alignment == "world":
-            with late_bar("prepare") as (begin, advance):
-                ready = ready_scans(scans, card, prepared or Path(temporary), Choice(**options), mode=prepare,
-                                    workers=workers, on_found=begin, on_scan=advance)  # fmt: skip
-        if ready is not None:
-            say(ready.notes)
-            yield ready.cohort, ready
-            return
-        with bar("check", 0) as advance:
-            cohort = read_scans(scans, on_scan=advance, images=card.input is not None, alignment=alignment, **options)
-        say(cohort.notes)
-        yield cohort, None
-
-
-@app.command()
-def predict(
-    model: ModelFolder,
-    scans: Scans,
-    out: TableOut,
-    space: Space = None,
-    desc: Desc = None,
-    mask: Mask = None,
-    alignment: Alignment = "world",
-    prepare: Prepare = "auto",
-    prepared: PreparedFolder = None,
-    workers: Workers = CORES,
-    device: Device = "auto",
-    precision: Precision = "auto",
-) -> None:
-    """Predict every target of a model for every scan; raw heads are prepared by the model's recipe first."""
-    options: dict[str, Any] = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
-    options |= {"device": device, "precision": precision, "prepare": prepare, "prepared": prepared, "workers": workers}
-    _table_of_scans(model, scans, out, embedding=False, options=options)
-
-
-@app.command()
-def embed(
-    model: ModelFolder,
-    scans: Scans,
-    out: TableOut,
-    space: Space = None,
-    desc: Desc = None,
-    mask: Mask = None,
-    alignment: Alignment = "world",
-    prepare: Prepare = "auto",
-    prepared: PreparedFolder = None,
-    workers: Workers = CORES,
-    device: Device = "auto",
-    precision: Precision = "auto",
-) -> None:
-    """Write the features that a model's encoder gives for every scan."""
-    options: dict[str, Any] = {"space": space, "desc": desc, "mask": mask, "alignment": alignment}
-    options |= {"device": device, "precision": precision, "prepare": prepare, "prepared": prepared, "workers": workers}
-    _table_of_scans(model, scans, out, embedding=True, options=options)

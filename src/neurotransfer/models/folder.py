@@ -191,7 +191,7 @@ def inspected(folder: Path | str) -> tuple[Model, LoadReport]:
 
     Example:
         >>> inspected("sim-base")[1].text
-        '90 loaded'
+        '364 loaded'
     """
     folder = find_model(folder)
     card, values = _read_card(folder)

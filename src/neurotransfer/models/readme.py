@@ -113,8 +113,12 @@ def _origin(card: Card) -> list[str]:
         for each in (cohorts if isinstance(cohorts, (list, tuple)) else ())
         if isinstance(each, dict)
     ]
-    people = f"{len(card.people)} people" if card.people else "No list of people"
-    found.append(f"- {people}, kept as salted hashes in `model.json`, so that an overlap with yours can be found.")
+    if card.people:
+        found.append(
+            f"- {len(card.people)} people, kept as salted hashes in `model.json`: an overlap with yours can be found"
+        )
+    else:
+        found.append(f"- people: {_plain(str(card.provenance.get('people', 'no list of them')))}")
     page = card.provenance.get("page")
     return found + ([f"- converted from the release at {_plain(str(page))}"] if page else [])
 

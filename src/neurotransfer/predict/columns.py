@@ -18,7 +18,7 @@ def mean_of(target: Target, each: Sequence[Decoded]) -> Decoded:
         return np.mean([predicted for predicted, _ in each], 0), each[0][1]
     probabilities = np.mean([found for _, found in each], 0)
     if target.kind == "categorical":
-        return probabilities.argmax(1).astype(float), probabilities
+        return np.where(np.isnan(probabilities).any(1), np.nan, probabilities.argmax(1)), probabilities
     return (
         probabilities[:, 1] if target.kind == "binary" else probabilities @ np.arange(probabilities.shape[1])
     ), probabilities
@@ -45,7 +45,7 @@ def target_columns(
     predicted, probabilities = decoded
     name, unit = target.name, {"Units": target.unit} if target.unit else {}
     table, said = pd.DataFrame(index=range(len(predicted))), Described()
-    refused = np.isnan(predicted) | np.isnan(probabilities).any(1)
+    refused = np.isnan(predicted)
     if target.kind == "continuous":
         table[name], said[name] = predicted, {"Description": f"Predicted {name}."} | unit
         number = f"the value, {target.unit}" if target.unit else "the value"

@@ -9,12 +9,14 @@ import numpy as np
 from neurotransfer.artifacts import is_folder
 from neurotransfer.cohort import Cohort, read_cohort
 from neurotransfer.cohort.bids import entities
+from neurotransfer.cohort.contract import Contract, described
 from neurotransfer.cohort.files import is_image_name
 from neurotransfer.cohort.images import bright_litres, head_of, opened
 from neurotransfer.cohort.mni import rough_overlap_of
 from neurotransfer.cohort.preparation import identity_of, preparation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe, get_recipe
 from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES, cohort_name
+from neurotransfer.cohort.volumes import load_volume
 from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
 from neurotransfer.models.card import Card
 from neurotransfer.predict.scans import read_scans
@@ -98,8 +100,13 @@ def _recipe_of(card: Card) -> Recipe:
             f"model {card.name!r} was trained on scans in native space without a recipe; prepare yours as those were, and say "
             "--alignment centre"
         )
-    recipe = get_recipe(str(card.preparation.get("Recipe", DEFAULT_RECIPE)), _voxel_size_mm(card))
+    recipe = get_recipe(_recipe_name(card), _voxel_size_mm(card))
     found, known = identity_of(recipe.facts()), identity_of(card.preparation)
+    if isinstance(card.input, Contract) and card.input != recipe.contract:
+        raise ModelError(
+            f"model {card.name!r} takes {described(card.input)}, this version makes others by a recipe of that name "
+            f"({recipe.contract.shape}); use the version that made the model"
+        )
     if known and found != known:
         raise ModelError(
             f"model {card.name!r} knows scans prepared by recipe {known}, this version of neurotransfer makes {found}; use "
@@ -108,8 +115,16 @@ def _recipe_of(card: Card) -> Recipe:
     return recipe
 
 
+def _recipe_name(card: Card) -> str:
+    if isinstance(card.input, Contract):
+        return card.input.recipe
+    return str(card.preparation.get("Recipe", DEFAULT_RECIPE))
+
+
 def _knows_native(card: Card) -> bool:
     """Whether a model was trained on centred scans in native space that no recipe made."""
+    if isinstance(card.input, Contract):
+        return False
     cohorts = card.provenance.get("cohorts", ())
     return not card.preparation and any(
         isinstance(each, dict) and each.get("alignment") == "centre" for each in cohorts
@@ -122,8 +137,10 @@ def _name_of(path: Path) -> str:
 
 
 def _voxel_size_mm(card: Card) -> float | None:
-    if card.preparation.get("Recipe", DEFAULT_RECIPE) != DEFAULT_RECIPE:
+    if _recipe_name(card) != DEFAULT_RECIPE:
         return None
+    if isinstance(card.input, Contract):
+        return card.input.voxel_size_mm
     for step in card.preparation.get("Steps", ()):
         if "voxel_size_mm" in step:
             return float(step["voxel_size_mm"])
@@ -135,6 +152,7 @@ def _is_raw(path: Path, card: Card, choice: Choice) -> bool:
     prepared = preparation_of(path if is_folder(path) else path.parent)
     if prepared:
         return False
+    taken = card.input
     try:
         cohort = read_scans(path, check=False, space=choice.space, desc=choice.desc, mask=choice.mask)
     except CohortError:
@@ -144,8 +162,19 @@ def _is_raw(path: Path, card: Card, choice: Choice) -> bool:
         return True
     if cohort.preparation:
         return False
+    if isinstance(taken, Contract):
+        # other programs make such volumes too
+        return any(_breaks(taken, image, mask) for image, mask in cohort.images)
     # a model that was trained on what a recipe made knows nothing else
     return bool(card.preparation) or any(_raw_scan(image, mask) for image, mask in cohort.images)
+
+
+def _breaks(taken: Contract, path: Path, mask: Path | None) -> bool:
+    try:
+        load_volume(path, taken, mask)
+    except ImageError:
+        return True
+    return False
 
 
 def _raw_scan(path: Path, mask: Path | None) -> bool:

@@ -151,7 +151,7 @@ def _run(
     for block in blocks(model, cohort, wanted, place, on_scan):
         for target in targets:
             own = model.network.targets[target.name]
-            decoded = own.decode(block.outputs[target.name])
+            decoded = _without(own.decode(block.outputs[target.name]), block.problems != "")
             kept[target.name].append(decoded)
             spreads[target.name].append(_spreads(own, decoded, block))
         problems.append(block.problems)
@@ -166,12 +166,20 @@ def _run(
     )  # fmt: skip
 
 
+def _without(decoded: Decoded, refused: np.ndarray) -> Decoded:
+    # a head that counts or picks the largest output makes a number of what is none
+    return np.where(refused, np.nan, decoded[0]), np.where(refused[:, None], np.nan, decoded[1])
+
+
 def _spreads(target: Target, decoded: Decoded, block: Block) -> dict[str, np.ndarray]:
-    found = {}
+    found, refused = {}, block.problems != ""
+    bins = target.spread(block.outputs[target.name])
+    if bins is not None:
+        found["bins"] = np.where(refused, np.nan, bins)
     if block.views:
         views = block.views[target.name]
         each = [decoded, *(target.decode(views[:, view]) for view in range(views.shape[1]))]
-        found["views"] = np.where(block.problems == "", spread_of(target, decoded, each), np.nan)
+        found["views"] = np.where(refused, np.nan, spread_of(target, decoded, each))
     return found
 
 

@@ -16,6 +16,7 @@ from neurotransfer.errors import DivergedError, InterruptedRunError
 from neurotransfer.models.card import Card
 from neurotransfer.models.folder import Model, new_folder, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
+from neurotransfer.models.reference import Reference
 from neurotransfer.pretrain.judges import RealPeople, finished
 from neurotransfer.pretrain.study import SimulatedStudy
 from neurotransfer.seeding import integer_seed
@@ -24,6 +25,7 @@ from neurotransfer.simulate.synthesis import Heads, Made, SimulatedVolumes
 from neurotransfer.simulate.traits import CLASSES
 from neurotransfer.targets import KNOWN, Target
 from neurotransfer.training import Checkpoint, Engine, Examples, History, current, fit, using
+from neurotransfer.training.known import reference_from
 
 TRAINING_TABLE = "training.tsv"
 
@@ -92,7 +94,8 @@ def pretrain_simulated(
         networks = [member.network.cpu() for member in trained]
         network = finished(study, networks)
         found = {"validation_loss": float(np.mean([member.history.best_loss for member in trained]))}
-        model = Model(network, _card(study, network, trained, found | (real.errors_of(network) if real else {})))
+        card = _card(study, network, trained, found | (real.errors_of(network) if real else {}))
+        model = Model(network, card, known_heads(study, network))
         rows = [{"member": place} | row for place, member in enumerate(trained, 1) for row in member.history.table]
         write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
         network.cpu()
@@ -162,6 +165,15 @@ def _train(
     except DivergedError as error:
         raise DivergedError(f"cannot pretrain: {error}") from None
     return _Trained(network, history)
+
+
+def known_heads(study: SimulatedStudy, network: Network) -> Reference | None:
+    """What simulated heads are like for a network, by those that chose its epoch and that nothing was learnt from."""
+    part = study.heads
+    heads = Heads(study.volume_grid, part.values, seed=study.seed, device=current().device)
+    volumes = heads.make(range(part.validation)).volumes[:, 0].cpu().numpy()
+    rows = np.arange(part.validation)
+    return reference_from(network.encoder, volumes, rows[::2], rows[1::2])
 
 
 def targets_of(study: SimulatedStudy, made: Made) -> list[Target]:

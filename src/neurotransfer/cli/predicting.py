@@ -1,0 +1,249 @@
+"""Commands that apply models: predict, embed."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurotransfer.cli.options import (
+    CORES,
+    Alignment,
+    Desc,
+    Device,
+    Mask,
+    ModelFolder,
+    Precision,
+    Prepare,
+    PreparedFolder,
+    Scans,
+    Seed,
+    Space,
+    TableOut,
+    Workers,
+    app,
+    say,
+    use_engine,
+)
+from neurotransfer.errors import CohortError, InputError, InterruptedRunError, unknown
+
+MOST_LISTED = 10
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What both commands are told."""
+
+    model: Path
+    scans: Path
+    out: Path
+    alignment: str
+    prepare: str
+    prepared: Path | None
+    workers: int
+    choice: dict[str, Any]
+
+
+@app.command()
+def predict(
+    model: ModelFolder,
+    scans: Scans,
+    out: TableOut,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another model of the same targets; may be repeated. The mean of all is given, and how far they are apart."
+        ),
+    ] = None,
+    views: Annotated[
+        int,
+        typer.Option(
+            help="Predict every scan this often again, changed a little: the deviation says how steady it is.", min=0
+        ),
+    ] = 0,
+    gap_reference: Annotated[
+        str,
+        typer.Option(help="COLUMN=VALUE of those on whom the bias of the brain-age gap is fitted, e.g. group=control."),
+    ] = "",
+    seed: Seed = 0,
+    space: Space = None,
+    desc: Desc = None,
+    mask: Mask = None,
+    alignment: Alignment = "world",
+    prepare: Prepare = "auto",
+    prepared: PreparedFolder = None,
+    workers: Workers = CORES,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Predict every target of a model for every scan; raw heads are prepared by the model's recipe first.
+
+    Beside the table lies a .json that says what every column holds, in which unit. What was interrupted goes on by the same command.
+    """
+    from neurotransfer.artifacts import write_table
+    from neurotransfer.predict import Asked
+    from neurotransfer.predict import predicted as run_predict
+
+    reference = _pair(gap_reference)
+    call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask})
+    asked = Asked(tuple(also or ()), views, reference, seed, workers)
+    with (
+        _begun(call, device, precision) as (loaded, cohort, ready, place),
+        _bar(len(cohort) * (1 + len(asked.others))) as on_scan,
+    ):
+        found = run_predict(loaded, cohort, asked, folder=place, on_scan=on_scan)
+        table = found.table
+        if ready is not None:
+            table["image"], table["preparation_flags"] = ready.images, ready.flags
+            found.columns["preparation_flags"] = {
+                "Description": "What to look at in the prepared scan; empty for nothing."
+            }
+        write_table(out, table)
+        _finish(call, loaded, found.columns, found.drift, cohort)
+    say(found.notes)
+    print(f"{len(table)} rows lie in {out}, what its columns hold in {_sidecar(out)}")
+    _refuse(scans, found.refused, ready, "these scans have no prediction in the table")
+
+
+@app.command()
+def embed(
+    model: ModelFolder,
+    scans: Scans,
+    out: TableOut,
+    space: Space = None,
+    desc: Desc = None,
+    mask: Mask = None,
+    alignment: Alignment = "world",
+    prepare: Prepare = "auto",
+    prepared: PreparedFolder = None,
+    workers: Workers = CORES,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Write the features that a model's encoder gives for every scan. What was interrupted goes on by the same command."""
+    from neurotransfer.predict import embed_into
+
+    call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask})
+    with _begun(call, device, precision) as (loaded, cohort, ready, place), _bar(len(cohort)) as on_scan:
+        images = None if ready is None else ready.images
+        found = embed_into(out, loaded, cohort, workers=workers, folder=place, images=images, on_scan=on_scan)
+        _finish(call, loaded, found.columns, found.drift, cohort)
+    say(found.notes)
+    print(f"{found.n_rows} rows lie in {out}, what its columns hold in {_sidecar(out)}")
+    _refuse(scans, found.refused, ready, "these scans have no row in the table")
+
+
+def _pair(text: str) -> tuple[str, str] | None:
+    if not text:
+        return None
+    column, equals, value = text.partition("=")
+    if not (column.strip() and equals and value.strip()):
+        raise InputError(f"--gap-reference takes COLUMN=VALUE such as group=control, got {text!r}")
+    return column.strip(), value.strip()
+
+
+def _sidecar(out: Path) -> Path:
+    return out.with_suffix(".json")
+
+
+def _bar(total: int) -> Any:
+    from neurotransfer.progress import bar
+
+    return bar("scans", total)
+
+
+@contextmanager
+def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[Any, Any, Any, Path]]:
+    """Model, cohort, what became of raw scans, and where finished parts are kept: until the table is whole."""
+    from filelock import FileLock, Timeout
+
+    from neurotransfer.artifacts import require_no_file, storage, table_suffix
+    from neurotransfer.models import load_model
+
+    table_suffix(call.out)
+    require_no_file(call.out)
+    require_no_file(_sidecar(call.out))
+    loaded = load_model(call.model)
+    use_engine(device, precision)
+    # in the user's own place: whether a shared one may hold volumes of people, nobody can tell
+    place = call.out.with_name(f".{call.out.name}.parts")
+    with storage(place):
+        place.mkdir(exist_ok=True)
+    lock = FileLock(place / ".lock", timeout=0)
+    try:
+        with lock:
+            cohort, ready = _cohort(call, loaded.card, place)
+            _say_seen(loaded.card, cohort)
+            yield loaded, cohort, ready, place
+            shutil.rmtree(place, ignore_errors=True)
+    except Timeout:
+        raise InputError(f"another process is writing {str(call.out)!r}; wait for it, or give another --out") from None
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted; what was finished is kept in {str(place)!r}: run the same command again to go on"
+        ) from None
+    except InputError:
+        _remove_if_empty(place)
+        raise
+
+
+def _remove_if_empty(place: Path) -> None:
+    if not any(path.is_file() and path.name != ".lock" for path in place.rglob("*")):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _cohort(call: _Call, card: Any, place: Path) -> tuple[Any, Any]:
+    """The cohort of what a user has, and what became of it when it was raw and had to be prepared."""
+    from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
+    from neurotransfer.prepare.inputs import Choice
+    from neurotransfer.progress import bar, late_bar
+
+    if call.prepare not in (AUTO, ALWAYS, NEVER):
+        raise InputError(unknown("--prepare", call.prepare, (AUTO, ALWAYS, NEVER)))
+    if call.prepare == ALWAYS and call.alignment != "world":
+        raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
+    if card.input is not None and call.alignment == "world":
+        with late_bar("prepare") as (begin, advance):
+            ready = ready_scans(call.scans, card, call.prepared or place / "prepared", Choice(**call.choice), mode=call.prepare,
+                                workers=call.workers, on_found=begin, on_scan=advance)  # fmt: skip
+        if ready is not None:
+            say(ready.notes)
+            return ready.cohort, ready
+    with bar("check", 0) as advance:
+        cohort = read_scans(
+            call.scans, on_scan=advance, images=card.input is not None, alignment=call.alignment, **call.choice
+        )
+    say(cohort.notes)
+    return cohort, None
+
+
+def _say_seen(card: Any, cohort: Any) -> None:
+    from neurotransfer.models.overlap import seen_rows
+
+    n = len(set(cohort.participants[seen_rows(card, cohort)]))
+    say([f"the model was trained on {n} of these people: too good for them"] if n else [])
+
+
+def _finish(call: _Call, model: Any, columns: dict[str, Any], drift: Any, cohort: Any) -> None:
+    """Say beside a table what its columns hold, and how it was made."""
+    from neurotransfer.artifacts import provenance, write_json
+    from neurotransfer.training import current
+
+    facts = {
+        "Model": model.card.name,
+        "Licence": model.card.licence,
+        "Citation": model.card.citation,
+        "Cohort": cohort.facts,
+        "Engine": str(current()),
+        "Drift": None if drift is None else {"Verdict": drift.verdict, "Text": drift.text},
+    }
+    write_json(_sidecar(call.out), columns | {"GeneratedBy": provenance(**facts)})
+
+
+def _refuse(scans: Path, refused: Any, ready: Any, advice: str) -> None:
+    failed = [*(() if ready is None else ready.failed), *refused]
+    if failed:
+        raise CohortError(scans, [f"{scan}: {why}" for scan, why in failed], advice)

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,6 +25,7 @@ from neurotransfer.models import hub_access as access
 from neurotransfer.models.folder import CARD, FILES, README, REFERENCE, WEIGHTS
 from neurotransfer.models.hub import _PLACE, pull, push
 from neurotransfer.models.hub_access import Hub
+from neurotransfer.models.reference import reference_of, values_of
 from neurotransfer.models.transport import Transport
 from neurotransfer.targets import Target
 
@@ -40,6 +42,7 @@ def _alone(monkeypatch, tmp_path):
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "NEUROTRANSFER_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "no-cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -110,6 +113,20 @@ def refused(call, kind=InputError):
     assert "hf_secret" not in said
     assert "Traceback" not in said
     return said
+
+
+def test_the_reference_numbers_travel_too(host, model, tmp_path):
+    random = np.random.default_rng(0)
+    values = values_of(random.random((24, 6, 6, 6), np.float32))
+    known = load_model(model)
+    reference = reference_of(random.random((24, 4)), values, random.permutation(24) < 6)
+    save_model(tmp_path / "known", Model(known.network, known.card, reference))
+    assert send(host, tmp_path / "known").files == FILES
+    take(host, tmp_path / "back", token=WRITER)
+    assert contents(tmp_path / "back") == contents(tmp_path / "known")
+    assert load_model(tmp_path / "back").reference is not None
+    send(host, model)
+    assert REFERENCE not in host.repositories[NAME].files
 
 
 @pytest.mark.parametrize("chunk", [0, 5000], ids=["one part", "several parts"])

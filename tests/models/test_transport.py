@@ -104,8 +104,19 @@ def test_another_host_cannot_send_to_this_machine():
 
 
 def test_only_the_web_is_opened():
-    kinds = {type(handler).__name__ for handler in module._opener().handlers}
+    kinds = {type(handler).__name__ for handler in module._opener("https://example.org").handlers}
     assert not kinds & {"FileHandler", "FTPHandler", "DataHandler", "UnknownHandler"}
+
+
+def test_a_proxy_is_used_but_not_for_this_machine(monkeypatch):
+    with serving(files={"/a": Served(b"a")}) as host:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.delenv("no_proxy", raising=False)
+        with answer(f"{host.url}/a", {}, Transport()) as response:
+            assert response.read() == b"a"
+        monkeypatch.setenv("https_proxy", host.url)
+        with pytest.raises(UnansweredError), answer("https://example.org/a", {}, Transport(timeout_s=2)):
+            pass
 
 
 def headers(**values):

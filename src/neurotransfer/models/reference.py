@@ -17,6 +17,7 @@ SHIFTED = 1.0
 QUANTILES = np.linspace(0, 1, 21)
 ALIKE, PARTLY, OTHER, UNKNOWN = "alike", "partly", "another kind", "unknown"
 _EDGES = np.linspace(0, 1, 1025)
+_SIDES = np.stack([_EDGES[:-1], _EDGES[1:]], 1)
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,10 @@ def values_of(volumes: np.ndarray) -> np.ndarray:
         counts[0] -= outside
         total = counts.sum()
         if total > 0:
-            found[row, :-1] = np.interp(QUANTILES * total, np.concatenate([[0], np.cumsum(counts)]), _EDGES)
+            # from the lower to the upper edge of every bin that holds any
+            upper = np.cumsum(counts)
+            steps = np.stack([upper - counts, upper], 1)[counts > 0].ravel()
+            found[row, :-1] = np.interp(QUANTILES * total, steps, _SIDES[counts > 0].ravel())
         found[row, -1] = total / volume.size
     return found
 

@@ -44,7 +44,8 @@ def target_columns(
     """
     predicted, probabilities = decoded
     name, unit = target.name, {"Units": target.unit} if target.unit else {}
-    table, said = pd.DataFrame(index=range(len(predicted))), Described()
+    table: dict[str, Any] = {}
+    said = Described()
     refused = np.isnan(predicted)
     if target.kind == "continuous":
         table[name], said[name] = predicted, {"Description": f"Predicted {name}."} | unit
@@ -65,7 +66,7 @@ def target_columns(
         column = f"{name}_sd_{words}"
         table[column] = spread
         said[column] = {"Description": f"Standard deviation of {number}, {OF[words]}."} | unit
-    return table, said
+    return pd.DataFrame(table, index=range(len(predicted))), said
 
 
 OF = {

@@ -111,14 +111,18 @@ def predicted(
     wanted = Wanted(asked.views, asked.seed, asked.workers)
     targets = _shared(models)
     runs = [_run(each, cohort, wanted, targets, folder, on_scan) for each in models]
-    table, said = keys_of(cohort)
+    keys, said = keys_of(cohort)
+    parts = [keys]
     for target in targets:
         decoded = mean_of(target, [run.decoded[target.name] for run in runs])
         spreads = dict(runs[0].spreads[target.name])
         if len(models) > 1:
             spreads["models"] = spread_of(target, decoded, [run.decoded[target.name] for run in runs])
         each, words = target_columns(target, decoded, spreads)
-        table, said = pd.concat([table, each], axis=1), said | words
+        parts.append(each)
+        said |= words
+    # a copy is one piece of memory, where a hundred targets would be hundreds
+    table = pd.concat(parts, axis=1).copy()
     notes = _add_gap(table, said, targets, cohort, rows)
     drift = _add_contract(table, said, runs, models[0])
     scans = cohort.table["participant_id"].astype(str).tolist()

@@ -40,7 +40,7 @@ def host():
 def run(*arguments, home, **environment):
     """The command in a process of its own, with no token or cache of whoever runs the tests."""
     clean = {name: value for name, value in os.environ.items() if name not in TAKEN}
-    clean |= {"HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1", "COLUMNS": "200"} | environment
+    clean |= {"HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1,localhost"} | environment
     command = [sys.executable, "-m", "neurotransfer", "models", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=clean)
 
@@ -53,6 +53,7 @@ def here(monkeypatch, capsys, tmp_path):
 
     for name in TAKEN:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(signal, "signal", lambda *arguments: None)

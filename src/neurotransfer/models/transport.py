@@ -117,10 +117,11 @@ class _Redirects(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> OpenerDirector:
-    # that of urllib also opens files and FTP
+def _opener(url: str) -> OpenerDirector:
+    # that of urllib also opens files and FTP; no proxy lies between this machine and itself
     opener = OpenerDirector()
-    for handler in (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor, _Redirects):
+    opener.add_handler(ProxyHandler({} if host_of(url) in HERE else None))
+    for handler in (HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor, _Redirects):
         opener.add_handler(handler())
     return opener
 
@@ -134,7 +135,7 @@ def answer(url: str, headers: dict[str, str], transport: Transport) -> Iterator[
         InputError: when it sends on to a URL that is not allowed.
     """
     try:
-        response = _opener().open(Request(url, headers=headers), timeout=transport.timeout_s)
+        response = _opener(url).open(Request(url, headers=headers), timeout=transport.timeout_s)
     except HTTPError as error:
         if error.code != 416:
             error.close()

@@ -433,6 +433,13 @@ def test_a_hub_out_of_reach_is_named(model, tmp_path):
     assert WAITED == [0.25, 0.5] * 2
 
 
+def test_a_hub_that_does_not_speak_xet_is_helped(host, model, monkeypatch):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(import_module("huggingface_hub.constants"), "HF_HUB_DISABLE_XET", False)
+    assert "a hub without xet needs HF_HUB_DISABLE_XET=1" in refused(lambda: send(host, model))
+    assert host.repositories[NAME].files == {}
+
+
 def test_an_answer_that_is_none_is_no_crash(host, tmp_path):
     host.faults["info"] = [Status(200)]
     assert "no answer that can be used" in refused(lambda: take(host, tmp_path / "back"))

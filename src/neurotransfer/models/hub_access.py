@@ -95,7 +95,7 @@ class Hub:
             try:
                 with _quiet():
                     return call(*arguments, **options)
-            except (OSError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, LookupError, RuntimeError) as error:
                 failure: Exception = error
             except Exception as error:
                 if not _is_network(error):
@@ -118,19 +118,24 @@ class Hub:
             return f"{known} has no such revision; give a branch, a tag or a commit that it has, or none for the newest"
         if isinstance(error, RepositoryNotFoundError) or status == 404:
             hidden = (
-                "and the token may see no private one of this name" if self.token else "or it is private: set HF_TOKEN"
+                "and the token, if it is right, sees no private one" if self.token else "or it is private: set HF_TOKEN"
             )
             return f"there is no model {known}, {hidden}; look at the name, which is OWNER/NAME"
         if status == 401:
             return f"{where} does not know the token; make one at {self.endpoint}/settings/tokens and set HF_TOKEN"
         if status == 403:
             return f"the token has no right to do this to {known}; give it the right to write, or use a repository of your own"
+        if status in PASSING:
+            return f"{where} is busy (it answers {status} for {self.repository!r}); try again later"
         if status is not None:
-            text = "it is busy" if status in PASSING else _first_line(getattr(error, "server_message", "") or "refused")
-            return f"{where} answers {status} for {self.repository!r} ({text}); try again later"
+            said = (
+                getattr(_root(error), "server_message", None) if error is _root(error) else " ".join(str(error).split())
+            )
+            return f"{where} refuses what was asked of {self.repository!r} (answer {status}: {_first_line(said or 'no reason')})"
         root = _root(error)
         if _is_network(root):
-            return f"{where} is out of reach ({_first_line(root)}); look at the network, the proxy and HF_ENDPOINT, and try again"
+            more = "; a hub without xet needs HF_HUB_DISABLE_XET=1" if "xet" in str(root) else ""
+            return f"{where} is out of reach ({_first_line(root)}); look at the network, the proxy and HF_ENDPOINT, try again{more}"
         return f"{where} gave no answer that can be used for {self.repository!r} ({type(root).__name__}: {_first_line(root)})"
 
 

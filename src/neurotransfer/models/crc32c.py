@@ -4,7 +4,7 @@ import numpy as np
 
 # reversed polynomial of Castagnoli (1993, IEEE Trans Commun 41:883)
 _POLYNOMIAL = 0x82F63B78
-_ALL = np.uint32(0xFFFFFFFF)
+_ALL = 0xFFFFFFFF
 _MASK = 0xA282EAD8
 # with fewer bytes than this a lane does not pay
 _SHORT = 4096
@@ -18,6 +18,7 @@ def _table() -> np.ndarray:
 
 
 _TABLE = _table()
+_WHOLE = _TABLE.tolist()
 
 
 def crc32c(data: bytes | np.ndarray, before: int = 0) -> int:
@@ -29,20 +30,26 @@ def crc32c(data: bytes | np.ndarray, before: int = 0) -> int:
     """
     values = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data.reshape(-1).view(np.uint8)
     n_lanes = 1 << (max(len(values) // _SHORT, 1).bit_length() - 1)
-    n_steps = len(values) // n_lanes
-    head = values[: n_lanes * n_steps].reshape(n_lanes, n_steps)
-    lanes = np.zeros(n_lanes, np.uint32)
-    lanes[0] = np.uint32(before) ^ _ALL
-    for column in np.ascontiguousarray(head.T):
+    n_steps = len(values) // n_lanes if n_lanes > 1 else 0
+    state = before ^ _ALL
+    if n_steps:
+        state = _of_lanes(values[: n_lanes * n_steps].reshape(n_lanes, n_steps), state)
+    for value in values[n_lanes * n_steps :].tolist():
+        state = _WHOLE[(state ^ value) & 0xFF] ^ (state >> 8)
+    return state ^ _ALL
+
+
+def _of_lanes(rows: np.ndarray, state: int) -> int:
+    """The state after rows (n_lanes, n_steps) that follow one another, n_lanes a power of two."""
+    lanes = np.zeros(len(rows), np.uint32)
+    lanes[0] = state
+    for column in np.ascontiguousarray(rows.T):
         lanes = _TABLE[(lanes ^ column) & 0xFF] ^ (lanes >> 8)
-    shift = _shift_by(n_steps)
+    shift = _shift_by(rows.shape[1])
     while len(lanes) > 1:
         lanes = _applied(shift, lanes[0::2]) ^ lanes[1::2]
         shift = _applied(shift, shift)
-    state = int(lanes[0])
-    for value in values[n_lanes * n_steps :].tolist():
-        state = int(_TABLE[(state ^ value) & 0xFF]) ^ (state >> 8)
-    return state ^ int(_ALL)
+    return int(lanes[0])
 
 
 def masked(checksum: int) -> int:

@@ -23,6 +23,8 @@ KERAS = {
     "reg-2025": ("SFCN", "average", 255.0),
 }
 HIGHEST_UKB = 20.0
+# of scans that networks take their statistics from
+SEEN = (64, 48, 48)
 
 
 def keras():
@@ -45,6 +47,11 @@ def scans(shape, n=2, seed=0):
 
 
 def _heads(layers, kind, name, x, n_ranks):
+    if kind == "sfcn-rank-2022":
+        # ranks that rise, as trained ones do
+        head = made.get_layer(f"{name}_predictions")
+        kernel = head.get_weights()[0][:, :1]
+        head.set_weights([np.tile(kernel, n_ranks), random.permutation(np.linspace(-20, 20, n_ranks))])
     if kind == "sfcn-reg-2022":
         return layers.ReLU(max_value=92)(layers.Dense(1, name=f"{name}_predictions")(x)) + 3.0
     if kind == "sfcn-sm-2022":
@@ -64,11 +71,11 @@ def _heads(layers, kind, name, x, n_ranks):
     return layers.Concatenate()([head(x) for head in heads])
 
 
-def keras_network(kind, shape, filters=NARROW, seed=0, n_ranks=91):
-    """The Keras network of a release with weights and statistics of chance, for volumes of a shape (x, y, z, 1)."""
+def keras_network(kind, filters=NARROW, seed=0, n_ranks=91):
+    """The Keras network of a release with weights and statistics of chance, for volumes of any shape (x, y, z, 1)."""
     layers = keras().layers
     name, pooling, highest = KERAS[kind]
-    inputs = x = layers.Input((*shape, 1), name=f"{name}_inputs")
+    inputs = x = layers.Input((None, None, None, 1), name=f"{name}_inputs")
     for place, count in enumerate(filters[:-1]):
         x = layers.Conv3D(count, (3, 3, 3), padding="same", name=f"{name}_block-{place}_conv")(x)
         x = layers.BatchNormalization(name=f"{name}_block-{place}_norm")(x)
@@ -91,13 +98,18 @@ def keras_network(kind, shape, filters=NARROW, seed=0, n_ranks=91):
             layer.set_weights([random.uniform(0.2, 0.5, n), random.normal(0.2, 0.2, n), *weights[2:]])
             layer.momentum = 0.0
             norms.append(layer)
+    if kind == "sfcn-rank-2022":
+        # ranks that rise, as trained ones do
+        head = made.get_layer(f"{name}_predictions")
+        kernel = head.get_weights()[0][:, :1]
+        head.set_weights([np.tile(kernel, n_ranks), random.permutation(np.linspace(-20, 20, n_ranks))])
     if kind == "sfcn-reg-2022":
         # between its limits
         head = made.get_layer(f"{name}_predictions")
         head.set_weights([head.get_weights()[0] * 5, np.array([40.0])])
     # statistics near those of scans, or little would get through a network of chance
     with torch.no_grad():
-        made(scans(shape, 2, 99)[..., None] * np.float32(highest), training=True)
+        made(scans(SEEN, 2, 99)[..., None] * np.float32(highest), training=True)
     for norm in norms:
         gamma, beta, mean, variance = norm.get_weights()
         moved = mean + random.normal(0, 0.3, mean.shape) * np.sqrt(variance)
@@ -176,7 +188,7 @@ def peng_network(n_bins=40, filters=NARROW, shape=(160, 192, 160), seed=0):
             norm.weight.uniform_(-1.5, 1.5)
             norm.bias.normal_(0.4, 0.4)
             norm.momentum = None
-        network(torch.from_numpy(scans(shape, 2, 99))[:, None] * HIGHEST_UKB)
+        network.feature_extractor(torch.from_numpy(scans(SEEN, 2, 99))[:, None] * HIGHEST_UKB)
         for norm in norms:
             norm.running_var.mul_(torch.empty_like(norm.running_var).uniform_(0.5, 2))
             norm.num_batches_tracked.fill_(1234)

@@ -81,7 +81,7 @@ def written(network, path, form):
 @pytest.mark.parametrize("shape", [ODD, LONG])
 @pytest.mark.parametrize("kind", KERAS)
 def test_a_network_of_keras_gives_the_same_numbers_for_an_odd_size(kind, shape, tmp_path):
-    network = keras_network(kind, shape, seed=3)
+    network = keras_network(kind, seed=3)
     model = convert(written(network, tmp_path / "weights", "keras-2"), kind)
     volumes = scans(shape, n=3)
     assert_equal(predictions(model, volumes), keras_outputs(kind, network, volumes))
@@ -91,7 +91,7 @@ def test_a_network_of_keras_gives_the_same_numbers_for_an_odd_size(kind, shape, 
 @pytest.mark.parametrize("kind", ["sfcn-reg-2022", "multi-2025"])
 def test_every_form_of_a_file_gives_the_same_numbers(form, kind, tmp_path):
     shape = (32, 34, 38)
-    network = keras_network(kind, shape, seed=4)
+    network = keras_network(kind, seed=4)
     found = converted(written(network, tmp_path / "weights", form), kind)
     volumes = scans(shape, seed=1)
     assert_equal(predictions(found.model, volumes), keras_outputs(kind, network, volumes))
@@ -101,7 +101,7 @@ def test_every_form_of_a_file_gives_the_same_numbers(form, kind, tmp_path):
 
 @pytest.mark.parametrize("n_ranks", [91, 92])
 def test_the_number_of_ranks_is_that_of_the_file(n_ranks, tmp_path):
-    network = keras_network("sfcn-rank-2022", ODD, seed=5, n_ranks=n_ranks)
+    network = keras_network("sfcn-rank-2022", seed=5, n_ranks=n_ranks)
     model = convert(written(network, tmp_path / "weights", "keras-2"), "sfcn-rank-2022")
     volumes = scans(ODD, n=3, seed=6)
     assert_equal(predictions(model, volumes), keras_outputs("sfcn-rank-2022", network, volumes))
@@ -110,7 +110,7 @@ def test_the_number_of_ranks_is_that_of_the_file(n_ranks, tmp_path):
 
 
 def test_the_limits_of_an_age_are_reached_and_kept(tmp_path):
-    network = keras_network("sfcn-reg-2022", ODD, seed=3)
+    network = keras_network("sfcn-reg-2022", seed=3)
     volumes = scans(ODD)
     for bias, age in ((-1e4, 3.0), (1e4, 95.0)):
         head = network.get_layer("sfcn-reg_predictions")
@@ -121,7 +121,7 @@ def test_the_limits_of_an_age_are_reached_and_kept(tmp_path):
 
 
 def test_another_epsilon_axis_order_or_pooling_would_be_seen(tmp_path):
-    network = keras_network("sfcn-reg-2022", ODD, seed=3)
+    network = keras_network("sfcn-reg-2022", seed=3)
     model = convert(written(network, tmp_path / "weights", "keras-2"), "sfcn-reg-2022")
     volumes = scans(ODD, n=1)
     expected = keras_outputs("sfcn-reg-2022", network, volumes)
@@ -132,7 +132,7 @@ def test_another_epsilon_axis_order_or_pooling_would_be_seen(tmp_path):
         assert norm.eps == 1e-3
         norm.eps = 1e-5
     assert abs(predictions(model, volumes) - expected).max() > 10 * RELATIVE * expected.max()
-    other, volumes = keras_network("multi-2025", LONG, seed=3), scans(LONG, n=1)
+    other, volumes = keras_network("multi-2025", seed=3), scans(LONG, n=1)
     model = convert(written(other, tmp_path / "other", "keras-2"), "multi-2025")
     model.network.encoder.pooling = "average"
     assert not np.allclose(predictions(model, volumes), keras_outputs("multi-2025", other, volumes), rtol=1e-2)
@@ -141,7 +141,7 @@ def test_another_epsilon_axis_order_or_pooling_would_be_seen(tmp_path):
 def test_heads_find_their_targets_by_name_in_whatever_order_they_come(tmp_path):
     import h5py
 
-    network = keras_network("multi-2025", ODD, seed=8)
+    network = keras_network("multi-2025", seed=8)
     path = written(network, tmp_path / "weights", "keras-3")
     with h5py.File(path, "a") as file:
         file.move("layers/dense", "layers/first")
@@ -303,7 +303,7 @@ def small_file(kind, folder):
     if kind in UKB:
         torch.save(of_many_gpus(peng_network(UKB[kind], NARROW, (32, 32, 32))), folder / "run.p")
         return folder / "run.p"
-    return written(keras_network(kind, (32, 33, 36)), folder / "weights", "keras-2")
+    return written(keras_network(kind), folder / "weights", "keras-2")
 
 
 # --- the sizes of the releases
@@ -312,7 +312,7 @@ def small_file(kind, folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "shape"), [("sfcn-reg-2022", (167, 212, 160)), ("multi-2025", (224, 192, 224))])
 def test_full_size_of_keras(kind, shape, tmp_path):
-    network = keras_network(kind, shape, WIDE, seed=1)
+    network = keras_network(kind, WIDE, seed=1)
     model = convert(written(network, tmp_path / "weights", "keras-2"), kind)
     assert model.card.input.shape == shape
     assert "filters" not in model.card.arguments

@@ -1,6 +1,7 @@
 """`transfer` end to end: every strategy from a model folder and a cohort to a model folder that predicts."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 from neurotransfer.cohort import read_cohort
 from neurotransfer.errors import InputError, ModelError
 from neurotransfer.models import load_model
+from neurotransfer.models.card import people_of
+from neurotransfer.models.overlap import image_hashes
 from neurotransfer.predict import predict
 from neurotransfer.training import Recipe
 from neurotransfer.transfer import STRATEGIES, get_strategy, settings, transfer
@@ -30,7 +33,13 @@ def test_every_strategy_gives_a_model_that_predicts(name, cohort, tiny_model, tm
     card = load_model(tmp_path / "m").card
     assert card.strategy == name
     assert card.provenance["from"] == "tiny"
-    assert made.overlap == cohort.n_participants
+    # random weights have seen nobody
+    assert made.overlap == (cohort.n_participants if get_strategy(name).needs_model else 0)
+    assert (made.drift is None) == (not get_strategy(name).needs_model)
+    assert len(card.images) == len(cohort)
+    assert (load_model(tmp_path / "m").reference is None) == (
+        name == "transferred" and load_model(tiny_model).reference is None
+    )
     assert made.validation_scores["mae"] > 0
     table = predict(tmp_path / "m", cohort)
     assert np.isfinite(table["age"]).all()
@@ -54,6 +63,39 @@ def test_the_people_of_the_pretraining_are_remembered(cohort, tiny_model, tmp_pa
         card = load_model(tmp_path / name).card
         assert len(card.overlap(cohort)) == expected
         assert len(card.overlap(others)) == others.n_participants
+
+
+@pytest.fixture
+def knows_some(tiny_model, cohort, tmp_path):
+    """The tiny model as if it had been trained on the first ten people by name, and on two images of another."""
+    model = load_model(tiny_model)
+    people = cohort.rows(np.flatnonzero(np.isin(cohort.participants, np.unique(cohort.participants)[:10])))
+    salt, hashes = people_of([people])
+    images = image_hashes(cohort.rows(np.array([len(cohort) - 1])), salt)
+    return replace(model, card=replace(model.card, salt=salt, people=hashes, images=tuple(images)))
+
+
+def test_those_who_were_seen_are_left_out_when_asked(cohort, knows_some, tmp_path):
+    options = {"grid": small_grid("frozen"), "recipe": Recipe(epochs=1)}
+    kept = transfer(knows_some, cohort, "age", "frozen", tmp_path / "kept", **options)
+    assert kept.overlap == 11
+    assert kept.model.card.provenance["cohorts"][0]["n_participants"] == cohort.n_participants
+    left = transfer(knows_some, cohort, "age", "frozen", tmp_path / "left", leave_out_seen=True, **options)
+    assert left.overlap == 11
+    facts = left.model.card.provenance["cohorts"][0]
+    assert facts["n_participants"] == cohort.n_participants - 11
+    seen = cohort.participants[-1]
+    assert facts["n_images"] == len(cohort) - sum(
+        person == seen or person in np.unique(cohort.participants)[:10] for person in cohort.participants
+    )
+    # and they are remembered all the same
+    assert set(knows_some.card.people) <= set(left.model.card.people)
+
+
+def test_a_model_that_has_seen_everybody_leaves_nobody(cohort, tiny_model, tmp_path):
+    with pytest.raises(InputError, match="was trained on everybody in cohort"):
+        transfer(tiny_model, cohort, "age", "frozen", tmp_path / "m", leave_out_seen=True)
+    assert not (tmp_path / "m").exists()
 
 
 def test_linear_on_regional_volumes(tiny_model, tmp_path):

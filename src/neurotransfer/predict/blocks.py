@@ -66,7 +66,7 @@ class Block:
     def from_file(cls, path: Path, names: list[str]) -> "Block | None":
         """The block that a file holds, for targets of these names; None when it is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as found:
                 outputs, views = (
                     {name: found[f"{kind}{place}"] for place, name in enumerate(names) if f"{kind}{place}" in found}
                     for kind in ("outputs", "views")

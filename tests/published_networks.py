@@ -47,11 +47,6 @@ def scans(shape, n=2, seed=0):
 
 
 def _heads(layers, kind, name, x, n_ranks):
-    if kind == "sfcn-rank-2022":
-        # ranks that rise, as trained ones do
-        head = made.get_layer(f"{name}_predictions")
-        kernel = head.get_weights()[0][:, :1]
-        head.set_weights([np.tile(kernel, n_ranks), random.permutation(np.linspace(-20, 20, n_ranks))])
     if kind == "sfcn-reg-2022":
         return layers.ReLU(max_value=92)(layers.Dense(1, name=f"{name}_predictions")(x)) + 3.0
     if kind == "sfcn-sm-2022":
@@ -98,6 +93,11 @@ def keras_network(kind, filters=NARROW, seed=0, n_ranks=91):
             layer.set_weights([random.uniform(0.2, 0.5, n), random.normal(0.2, 0.2, n), *weights[2:]])
             layer.momentum = 0.0
             norms.append(layer)
+    if kind == "sfcn-rank-2022":
+        # ranks that rise, as trained ones do
+        head = made.get_layer(f"{name}_predictions")
+        kernel = head.get_weights()[0][:, :1]
+        head.set_weights([np.tile(kernel, n_ranks), random.permutation(np.linspace(-20, 20, n_ranks))])
     if kind == "sfcn-rank-2022":
         # ranks that rise, as trained ones do
         head = made.get_layer(f"{name}_predictions")

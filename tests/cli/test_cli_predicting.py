@@ -36,9 +36,9 @@ def called(monkeypatch, capsys):
 
 def test_everything_that_a_table_can_hold(tiny_cohort, tiny_model, tmp_path, called):
     out = tmp_path / "p.tsv"
-    done = run("predict", tiny_model, tiny_cohort, "--out", out, "--views", 2, "--also", tiny_model, "--gap-reference",
-               "diagnosis=control", "--workers", 2)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    code, _, _ = called("predict", tiny_model, tiny_cohort, "--out", out, "--views", 2, "--also", tiny_model,
+                        "--gap-reference", "diagnosis=control", "--workers", 2)  # fmt: skip
+    assert code == 0
     table = pd.read_csv(out, sep="\t", na_values="n/a")
     assert {"age", "age_sd_views", "age_sd_models", "age_gap", "age_gap_corrected", "contract"} <= set(table)
     assert table["age_sd_models"].max() < 1e-4

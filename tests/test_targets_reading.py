@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -63,6 +63,7 @@ def test_ranks_are_counted_as_rounded_sigmoids():
 
 @pytest.mark.parametrize("name", ["sm", "ukb", "rank"])
 @given(data=st.data())
+@settings(max_examples=15)
 def test_values_lie_among_the_levels_and_the_spread_within_their_range(name, data):
     target = READ[name]
     outputs = data.draw(arrays(float, (3, target.n_outputs), elements=st.floats(-700, 700)))

@@ -78,8 +78,9 @@ def written(network, path, form):
 # --- Keras
 
 
-@pytest.mark.parametrize("shape", [ODD, LONG])
-@pytest.mark.parametrize("kind", KERAS)
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(kind, ODD) for kind in KERAS] + [("sfcn-reg-2022", LONG), ("multi-2025", LONG)]
+)
 def test_a_network_of_keras_gives_the_same_numbers_for_an_odd_size(kind, shape, tmp_path):
     network = keras_network(kind, seed=3)
     model = convert(written(network, tmp_path / "weights", "keras-2"), kind)

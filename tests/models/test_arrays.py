@@ -172,7 +172,7 @@ def test_a_pickle_with_code_does_not_run(form, tmp_path):
     else:
         state = {"a": torch.ones(2), "b": {"c": [Exploit(proof)]} if form == "nested" else Exploit(proof)}
         torch.save(state, path, _use_new_zipfile_serialization=form != "old torch")
-    with pytest.raises(ModelError, match=r"holds code|cannot be read"):
+    with pytest.raises(ModelError, match="cannot be read" if form.startswith("np") else "holds code"):
         read_arrays(path)
     assert not proof.exists()
 

@@ -155,11 +155,15 @@ def _of_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _of_torch(path: Path) -> dict[str, np.ndarray]:
     import pickle
+    import warnings
 
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+        with warnings.catch_warnings():
+            # of old formats and of protocols, about which a user can do nothing
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         if "weights only" not in str(error).lower():
             raise

@@ -39,7 +39,7 @@ def convert(
     print(f"{kind}, from {card.provenance['page']}, lies in {out}")
     say(
         [
-            f"next: neurotransfer prepare SCANS PREPARED --recipe {row.recipe}, then "
-            f"neurotransfer predict {out} PREPARED --out predictions.tsv (predict prepares raw scans by itself, too)"
+            f"next: neurotransfer prepare SCANS PREPARED --recipe {row.recipe}, then neurotransfer predict {out} PREPARED "
+            "--out predictions.tsv --precision float32 (bfloat16 would round away what it shares with the original)"
         ]
     )

@@ -1,4 +1,7 @@
-"""Weights that others have published, as models of this package that give the same numbers."""
+"""Weights that others have published, as models of this package that give the same numbers in float32.
+
+In bfloat16, which an engine chooses where a processor multiplies it, they differ by up to a hundredth, as any network does.
+"""
 
 import json
 from collections.abc import Mapping

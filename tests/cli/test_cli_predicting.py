@@ -174,3 +174,45 @@ def test_the_catalogue_lists_shows_and_checks(tiny_cohort, tiny_model, tmp_path,
     code, _, said = called("models", "check", damaged)
     assert code == 2
     assert "copy the model folder again" in said or "nothing of it was loaded" in said
+
+
+GRID = ["--shape", "32,38,32", "--voxel-size", "5.0526315789473681"]
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (["--architecture", "resnet10", "--width", "0.0625"], {"width": 0.0625, "dropout": 0.0}),
+        (["--architecture", "vit", "--options", '{"patch": 16, "channels": 12, "layers": 1, "heads": 2}'],
+         {"shape": [32, 38, 32], "patch": 16, "channels": 12, "layers": 1, "heads": 2, "dropout": 0.0}),
+    ],
+)  # fmt: skip
+def test_another_architecture_is_pretrained_by_its_name(tiny_cohort, tmp_path, called, options, arguments):
+    code, _, said = called(
+        "pretrain", tiny_cohort, "--targets", "age", "--out", tmp_path / "m", "--epochs", 1, *GRID, *options
+    )
+    assert code == 0, said
+    card = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert (card["architecture"], card["arguments"]) == (options[1], arguments)
+    assert called("models", "check", tmp_path / "m")[0] == 0
+    assert (tmp_path / "m" / "reference.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--architecture", "resnet"], "unknown architecture 'resnet'"),
+        (["--options", "patch=8"], "--options takes a JSON object"),
+        (["--options", "[8]"], "--options takes a JSON object"),
+        (["--options", '{"patch": 8}'], "does not take"),
+        (["--architecture", "swin", "--options", '{"channels": 10}'], "channels is a multiple of 3"),
+        (["--architecture", "columns"], "takes no volumes"),
+        (["--width", "-1"], "width"),
+    ],
+)
+def test_an_architecture_that_cannot_be_is_told(tiny_cohort, tmp_path, called, options, said):
+    code, _, told = called(
+        "pretrain", tiny_cohort, "--targets", "age", "--out", tmp_path / "m", "--epochs", 1, *GRID, *options
+    )
+    assert (code, said in " ".join(told.split())) == (2, True), told
+    assert not (tmp_path / "m").exists()

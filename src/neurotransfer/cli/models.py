@@ -1,5 +1,6 @@
 """Commands that make models: pretrain, transfer."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,8 +46,14 @@ def pretrain(
     data: Annotated[
         Path | None, typer.Option(help="With a study of simulated heads: the folder of the real people who judge it.")
     ] = None,
-    width: Annotated[float, typer.Option(help="Multiplies the filters of SFCN; 1 has 2.95 million parameters.")] = 1.0,
-    pooling: Annotated[str, typer.Option(help="'maximum' or 'average'.")] = "maximum",
+    architecture: Annotated[
+        str, typer.Option(help="sfcn, resnet10, densenet121, ...; see `neurotransfer models list`.")
+    ] = "sfcn",
+    width: Annotated[float, typer.Option(help="Multiplies the filters; SFCN at 1 has 2.95 million parameters.")] = 1.0,
+    pooling: Annotated[str, typer.Option(help="Of SFCN: 'maximum' or 'average'.")] = "maximum",
+    options: Annotated[
+        str, typer.Option(help='Other arguments of the architecture as JSON, e.g. {"patch": 8} of vit.')
+    ] = "",
     dropout: Annotated[float, typer.Option(help="Of the features.")] = 0.0,
     shape: Annotated[str, typer.Option(help="Voxels of the volumes.")] = "40,48,40",
     voxel_size: Annotated[float, typer.Option(help="Of the volumes, in mm.")] = 4.0,
@@ -102,9 +109,9 @@ def pretrain(
     from neurotransfer.training.augment import preset
 
     with heard(devices * nodes > 1):
-        options = Pretraining(
-            grid=Grid(triple(shape), voxel_size),
-            arguments={"width": width, "pooling": pooling, "dropout": dropout},
+        asked = Pretraining(
+            grid=Grid(triple(shape), voxel_size), architecture=architecture,
+            arguments=_arguments(architecture, triple(shape), options, width=width, pooling=pooling, dropout=dropout),
             recipe=Recipe(
                 epochs=epochs, batch_size=batch_size, lr=lr, patience=15, warm_up=warm_up, ema=ema, micro_batch=micro_batch,
                 learned_weights=learned_weights, augmentation=preset(augment, flip),
@@ -115,12 +122,29 @@ def pretrain(
         wanted = names(targets)
         scans = read(cohort, space, desc, mask, alignment, wanted)
         with bar("epochs", epochs) as advance:
-            model = run_pretrain(scans, wanted, out, options, on_epoch=advance)
+            model = run_pretrain(scans, wanted, out, asked, on_epoch=advance)
         say(model.card.provenance["notes"])
         validation = model.card.provenance["validation"]
         shown = {key: value for key, value in validation.items() if key.endswith(("_mae", "_auc", "_r"))}
         print("validation: " + ", ".join(f"{key} {value:.3g}" for key, value in shown.items()))
         print(f"The model lies in {out}, its metrics by epoch in {out / 'training.tsv'}")
+
+
+def _arguments(architecture: str, shape: tuple[int, int, int], options: str, **own: Any) -> dict[str, Any]:
+    """What an encoder is built with; one that is made for a shape has that of the volumes."""
+    from neurotransfer.models.network import takes
+    from neurotransfer.pretrain.parts import NetworkPart, parse
+
+    try:
+        more = json.loads(options or "{}")
+    except ValueError:
+        more = None
+    if not isinstance(more, dict):
+        raise InputError(f'--options takes a JSON object such as {{"patch": 8}}, got {options!r}')
+    if takes(architecture, "shape"):
+        more = {"shape": list(shape), **more}
+    part = {"architecture": architecture, **own, "options": more}
+    return parse(NetworkPart, part, "the network", {}).arguments
 
 
 def _refuse_beside_a_study(context: typer.Context) -> None:

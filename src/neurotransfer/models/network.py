@@ -1,6 +1,9 @@
 """A network: one encoder, and one linear head for every target."""
 
+import copy
 from collections.abc import Iterable, Sequence
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from neurotransfer.errors import ModelError, unknown
 from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
 from neurotransfer.models.panel import SFCNPanel
 from neurotransfer.models.sfcn import SFCN
+from neurotransfer.models.volumetric import densenet121, resnet, swin, vit
 from neurotransfer.targets import Target
 
 ENCODERS: dict[str, Any] = {
@@ -19,6 +23,12 @@ ENCODERS: dict[str, Any] = {
     "tissue": TissueVolumes,
     "voxels": SmoothedVoxels,
     "columns": Columns,
+    "resnet10": partial(resnet, 10),
+    "resnet18": partial(resnet, 18),
+    "resnet50": partial(resnet, 50),
+    "densenet121": densenet121,
+    "swin": swin,
+    "vit": vit,
 }
 
 _TAKEN = frozenset(dir(nn.ModuleDict()))
@@ -73,6 +83,23 @@ class Network(nn.Module):
         head = self.heads[_key(name)]
         assert isinstance(head, nn.Linear)
         return head
+
+
+def with_heads(encoder: nn.Module, targets: Iterable[Target], seed: int) -> Network:
+    """A network with a copy of an encoder, weights and all, and new heads: how a head is replaced.
+
+    Args:
+        encoder: of another network, say; it stays as it is.
+        targets: one a new head.
+        seed: of the weights of the heads.
+
+    Example:
+        >>> age = Network(SFCN(width=0.125), [Target("age", "continuous")])
+        >>> list(with_heads(age.encoder, [Target("bmi", "continuous")], seed=0).targets)
+        ['bmi']
+    """
+    with seeded(seed):
+        return Network(copy.deepcopy(encoder), targets)
 
 
 def panel_of(
@@ -164,6 +191,19 @@ def build_encoder(architecture: str, arguments: dict[str, Any]) -> nn.Module:
         return ENCODERS[architecture](**arguments)
     except TypeError as error:
         raise ModelError(f"architecture {architecture!r} does not take {arguments!r}: {error}") from None
+
+
+def takes(architecture: str, argument: str) -> bool:
+    """Whether an architecture is built with an argument of this name; True for one that is not known.
+
+    Example:
+        >>> takes("sfcn", "pooling"), takes("resnet10", "pooling"), takes("resnet10", "width")
+        (True, False, True)
+    """
+    if architecture not in ENCODERS:
+        return True
+    known = signature(ENCODERS[architecture]).parameters
+    return argument in known or any(each.kind == each.VAR_KEYWORD for each in known.values())
 
 
 def seeded(seed: int) -> Any:

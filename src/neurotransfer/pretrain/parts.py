@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neurotransfer.errors import InputError, StudyError, unknown
+from neurotransfer.models.network import takes
 from neurotransfer.training.augment import preset
 from neurotransfer.training.recipe import Recipe
 
@@ -53,11 +54,13 @@ class NetworkPart(Part):
     width: float = Field(1.0, gt=0)
     pooling: Literal["average", "maximum"] = "maximum"
     dropout: float = Field(0.0, ge=0, lt=1)
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What its encoder is built with."""
-        return {"width": self.width, "pooling": self.pooling, "dropout": self.dropout}
+        """What its encoder is built with: width and pooling where the architecture has them, dropout, and the options."""
+        own = {name: getattr(self, name) for name in ("width", "pooling") if takes(self.architecture, name)}
+        return {**own, "dropout": self.dropout, **self.options}
 
 
 class TrainingPart(Part):

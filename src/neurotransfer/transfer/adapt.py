@@ -12,7 +12,7 @@ from torch import nn
 
 from neurotransfer.cohort import Split
 from neurotransfer.errors import is_no_memory
-from neurotransfer.models.network import Identity, Network, build_encoder, seeded
+from neurotransfer.models.network import Identity, Network, build_encoder, seeded, with_heads
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import Target
@@ -144,12 +144,11 @@ def _groups(encoder: nn.Module, recipes: Sequence[Recipe], shape: tuple[int, ...
 
 
 def _network(source: Source, target: Target, setting: Setting, seed: int) -> Network:
-    with seeded(integer_seed(seed, "head")):
-        if source.strategy.weights == "random":
-            encoder = build_encoder(source.architecture, dict(source.arguments))
-        else:
-            encoder = copy.deepcopy(source.encoder)
-        network = Network(encoder, [target])
+    if source.strategy.weights == "random":
+        with seeded(integer_seed(seed, "head")):
+            network = Network(build_encoder(source.architecture, dict(source.arguments)), [target])
+    else:
+        network = with_heads(source.encoder, [target], integer_seed(seed, "head"))
     for module in network.modules():
         if isinstance(module, nn.Dropout) and "dropout" in setting:
             module.p = float(setting["dropout"])

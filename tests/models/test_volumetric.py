@@ -1,0 +1,127 @@
+"""Networks of MONAI: equal to MONAI's own forward, refused where they cannot be, absent where MONAI is."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from neurotransfer.errors import InputError, ModelError
+from neurotransfer.models.network import build_encoder, seeded
+
+
+@pytest.mark.parametrize("depth", [10, 18, 50])
+def test_a_resnet_is_that_of_monai(depth):
+    from monai.networks import nets
+
+    with seeded(3):
+        ours = build_encoder(f"resnet{depth}", {}).eval()
+    theirs = getattr(nets, f"resnet{depth}")(
+        spatial_dims=3, n_input_channels=1, num_classes=2, shortcut_type="B", conv1_t_stride=2
+    ).eval()
+    theirs.load_state_dict({**theirs.state_dict(), **ours.body.state_dict()})
+    theirs.fc = torch.nn.Identity()
+    volumes = torch.rand(1, 1, 33, 40, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(volumes), theirs(volumes))
+    assert ours.n_features == (2048 if depth == 50 else 512)
+
+
+def test_a_densenet_is_that_of_monai():
+    from monai.networks.nets import DenseNet121
+
+    with seeded(3):
+        ours = build_encoder("densenet121", {}).eval()
+    theirs = DenseNet121(3, 1, 1).eval()
+    theirs.features.load_state_dict(ours.body.state_dict())
+    theirs.class_layers.out = torch.nn.Identity()
+    volumes = torch.rand(1, 1, 33, 40, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(volumes), theirs(volumes))
+    assert ours.n_features == 1024
+
+
+def test_a_transformer_averages_over_the_patches_of_a_filled_volume():
+    with seeded(3):
+        ours = build_encoder(
+            "vit", {"shape": [33, 40, 31], "patch": 16, "channels": 24, "layers": 2, "heads": 3}
+        ).eval()
+    volume = torch.rand(1, 1, 33, 40, 31)
+    filled = torch.zeros(1, 1, 48, 48, 32)
+    filled[:, :, 7:40, 4:44, 0:31] = volume
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(volume), ours.body(filled)[0].mean(1))
+
+
+def test_the_last_stage_of_a_swin_transformer_is_averaged():
+    with seeded(3):
+        ours = build_encoder("swin", {"channels": 12, "depths": [1, 1, 1, 1]}).eval()
+    volume = torch.rand(1, 1, 33, 40, 34)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(volume), ours.body(volume)[4].mean((2, 3, 4)))
+    assert ours.n_features == 192
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("resnet10", {"width": 0}, "resnet10: width is above 0"),
+        ("resnet50", {"width": float("nan")}, "width is above 0"),
+        ("densenet121", {"width": -1}, "densenet121: width"),
+        ("resnet18", {"width": 0.1, "dropout": 1}, "0 <= dropout < 1"),
+        ("swin", {"channels": 25}, "channels is a multiple of 3, got 25"),
+        ("swin", {"depths": [1, 1]}, "depths is four numbers"),
+        ("swin", {"window": 0, "patch": 0}, "window is 1 or more, got 0; patch is 1 or more"),
+        ("vit", {"shape": [32, 32]}, "shape is three whole numbers"),
+        ("vit", {"shape": [32, 32, 32], "channels": 25, "heads": 6}, "channels is a multiple of heads, 6"),
+        ("vit", {"shape": [32, 32, 32], "patch": 0}, "patch is 1 or more"),
+        ("vit", {}, "does not take"),
+        ("resnet10", {"depth": 50}, "does not take"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused(name, arguments, said):
+    with pytest.raises((InputError, ModelError), match=said):
+        build_encoder(name, arguments)
+
+
+def test_a_transformer_takes_one_shape():
+    encoder = build_encoder("vit", {"shape": [32, 32, 32], "patch": 16, "channels": 12, "layers": 1, "heads": 2})
+    with pytest.raises(InputError, match=r"with shape \(32, 32, 32\), got \(1, 1, 32, 32, 33\)"):
+        encoder(torch.zeros(1, 1, 32, 32, 33))
+
+
+def test_without_monai_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "monai.networks", None)
+    for name in ("resnet10", "densenet121", "swin"):
+        with pytest.raises(
+            ModelError, match=rf"architecture '{name}' needs MONAI.*pip install 'neurotransfer\[monai\]'"
+        ):
+            build_encoder(name, {})
+
+
+def test_monai_is_imported_when_it_is_needed_only():
+    code = "import sys, neurotransfer.models; print('monai' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_golden_numbers():
+    """Weights from a seed, a volume from a formula: the sum of features, as it was when this was written."""
+    x, y, z = np.indices((32, 33, 34)) / 32
+    volume = torch.from_numpy((np.sin(7 * x) * np.cos(5 * y) * z).astype(np.float32))[None, None]
+    found = {}
+    for name, arguments in GOLDEN_ARGUMENTS.items():
+        with seeded(11):
+            encoder = build_encoder(name, arguments).eval()
+        with torch.inference_mode():
+            found[name] = float(encoder(volume).double().abs().sum())
+    assert found == pytest.approx(GOLDEN, rel=1e-3)
+
+
+GOLDEN_ARGUMENTS = {
+    "resnet10": {"width": 0.125},
+    "densenet121": {"width": 0.125},
+    "vit": {"shape": [32, 33, 34], "patch": 8, "channels": 24, "layers": 2, "heads": 3},
+}
+GOLDEN = {"resnet10": 3.518455, "densenet121": 4.656785, "vit": 17.593264}

@@ -381,7 +381,11 @@ def test_two_processes_do_not_work_on_one_run(module_study, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "kind", "said"),
     [
-        ({"grid": {"shape": [40, 48, 40], "voxel_size_mm": 4.0}}, ModelError, r"give the study the \[grid\] of the model"),
+        (
+            {"grid": {"shape": [40, 48, 40], "voxel_size_mm": 4.0}},
+            ModelError,
+            r"give the study the \[grid\] of the model",
+        ),
         ({"regional_columns": ["hippocampus"]}, InputError, "lacks regional columns"),
         ({"regional_columns": ["site"]}, InputError, "hold text"),
     ],

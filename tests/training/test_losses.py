@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
+from neurotransfer.errors import InputError
 from neurotransfer.targets import KINDS, Target
 from neurotransfer.training import LOSSES, masked_loss
+from neurotransfer.training.losses import target_losses
 
 TARGETS = {
     "continuous": Target("t", "continuous", location=50.0, scale=10.0),
@@ -94,3 +96,12 @@ def test_the_joint_loss_is_the_weighted_sum():
     loss, parts = masked_loss(outputs, labels, targets)
     assert parts == {"a": 1.0, "b": 9.0}
     assert float(loss) == pytest.approx(2 * 1 + 0.5 * 9)
+
+
+@pytest.mark.parametrize("reading", ["bins", "ranks"])
+def test_heads_that_others_trained_over_bins_are_not_trained(reading):
+    age = Target("age", "continuous", reading=reading, levels=(40.0, 41.0, 42.0))
+    with pytest.raises(
+        InputError, match=f"a head that is read by {reading} is not trained here; give target 'age' a new head"
+    ):
+        target_losses({"age": torch.zeros(2, age.n_outputs)}, {"age": torch.tensor([40.0, 41.0])}, {"age": age})

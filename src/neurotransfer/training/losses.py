@@ -6,10 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neurotransfer.errors import InputError
 from neurotransfer.targets import Target
 
 
 def _continuous(outputs: Tensor, labels: Tensor, target: Target) -> Tensor:
+    if target.reading != "value":
+        raise InputError(
+            f"a head that is read by {target.reading} is not trained here; give target {target.name!r} a new head (with_heads)"
+        )
     return (outputs[:, 0] - (labels - target.location) / target.scale) ** 2
 
 

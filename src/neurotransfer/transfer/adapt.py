@@ -1,6 +1,5 @@
 """Make a predictor by a strategy: what stands still is run once, what is trained goes through one loop."""
 
-import copy
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -58,8 +58,9 @@ def learning_curve(
         >>> run = learning_curve("cohort.tsv", "diagnosis", out="runs/diagnosis", model="models/multi")  # doctest: +SKIP
     """
     _check_call(cohort, target, model, study)
+    taken = None if model is None else read_card(model).input
     if strategies is None:
-        names = [name for name, strategy in STRATEGIES.items() if model is not None or not strategy.needs_model]
+        names = [name for name in STRATEGIES if _is_possible(name, model, taken, study)]
     else:
         names = [strategies] if isinstance(strategies, str) else list(strategies)
     values: dict[str, Any] = {
@@ -72,12 +73,19 @@ def learning_curve(
         "protocol": {"sizes": np.asarray(sizes).tolist(), "replicates": replicates, "test": test},
     }
     if model is not None:
-        taken = read_card(model).input
         values["models"] = {"model": {"path": str(model) if str(model) in SHIPPED else str(Path(model).absolute())}}
         values |= {} if taken is None else {"grid": _grid_part(taken)}
     run = benchmark(parse_study(_merged(values, study or {})), out, workers=workers, progress=progress)
     report(run.folder)
     return run
+
+
+def _is_possible(name: str, model: object, taken: Input | None, study: Mapping[str, Any] | None) -> bool:
+    if model is None and STRATEGIES[name].needs_model:
+        return False
+    # tissue is measured on a grid of ours; columns of regional volumes go with any volumes
+    needs_columns = STRATEGIES[name].encoder == "linear" and isinstance(taken, Contract)
+    return not needs_columns or bool((study or {}).get("regional_columns"))
 
 
 def _grid_part(taken: Input) -> dict[str, Any]:

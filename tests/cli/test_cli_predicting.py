@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from neurotransfer.__main__ import main
+from neurotransfer.models import load_model, save_model
 
 COMMAND = [sys.executable, "-m", "neurotransfer"]
 
@@ -216,3 +218,11 @@ def test_an_architecture_that_cannot_be_is_told(tiny_cohort, tmp_path, called, o
     )
     assert (code, said in " ".join(told.split())) == (2, True), told
     assert not (tmp_path / "m").exists()
+
+
+def test_converted_models_run_in_float32_unless_told_otherwise(tiny_cohort, tiny_model, tmp_path, called):
+    model = load_model(tiny_model)
+    folder = save_model(tmp_path / "m", replace(model, card=replace(model.card, strategy="converted")))
+    for options, said in (([], "float32 convolutions"), (["--precision", "bfloat16"], "bfloat16 convolutions")):
+        code, _, told = called("embed", folder, tiny_cohort, "--out", tmp_path / f"{len(options)}.parquet", *options)
+        assert (code, said in told) == (0, True)

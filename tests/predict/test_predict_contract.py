@@ -22,6 +22,7 @@ from neurotransfer.prepare.inputs import Choice
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
 from neurotransfer.transfer import transfer
+from neurotransfer.workflow import learning_curve
 
 NAME = "sfcn-ukb"
 SMALL = Contract("MNI152", "LAS", (32, 34, 33), (5.0, 5.0), (0, 50), 20.0, (2.5, 6.0), (80.0, -110.0, -70.0), NAME)
@@ -209,3 +210,15 @@ def test_a_study_of_such_volumes(model, tmp_path):
     np.testing.assert_allclose(rows["predicted"], whole.loc[rows["participant_id"]], rtol=1e-4)
     with pytest.raises(ModelError, match='recipe = "sfcn-ukb"'):
         benchmark(parse_study(values | {"grid": {}}), tmp_path / "other")
+
+
+def test_a_learning_curve_takes_the_volumes_of_its_model(model, tmp_path):
+    options = {"tasks": {"age": {"target": "age"}}, "training": {"epochs": 1}}
+    run = learning_curve(
+        table_of(tmp_path / "c", 30), "age", model=model, sizes=[10], replicates=1, out=tmp_path / "run", study=options
+    )
+    strategies = set(run.results["strategy"])
+    # tissue is not measured on such volumes
+    assert "linear" not in strategies
+    assert {"model-transferred", "model-frozen", "voxels"} <= strategies
+    assert run.results["error"].isna().all()

@@ -40,6 +40,6 @@ def convert(
     say(
         [
             f"next: neurotransfer prepare SCANS PREPARED --recipe {row.recipe}, then neurotransfer predict {out} PREPARED "
-            "--out predictions.tsv --precision float32 (bfloat16 would round away what it shares with the original)"
+            "--out predictions.tsv (in float32; bfloat16 would round away what it shares with the original)"
         ]
     )

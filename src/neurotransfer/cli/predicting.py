@@ -30,7 +30,7 @@ from neurotransfer.cli.options import (
 )
 from neurotransfer.errors import CohortError, InputError, InterruptedRunError, unknown
 
-MOST_LISTED = 10
+AUTO, FLOAT32, CONVERTED = "auto", "float32", "converted"
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,9 @@ def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[Any, Any,
     require_no_file(call.out)
     require_no_file(_sidecar(call.out))
     loaded = load_model(call.model)
+    if precision == AUTO and loaded.card.strategy == CONVERTED:
+        # rounding would take away what it shares with the original
+        precision = FLOAT32
     use_engine(device, precision)
     # in the user's own place: whether a shared one may hold volumes of people, nobody can tell
     place = call.out.with_name(f".{call.out.name}.parts")

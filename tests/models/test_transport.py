@@ -126,6 +126,18 @@ def headers(**values):
     return message
 
 
+def later(seconds):
+    """A header that names a moment, made when the test runs and not when it is collected."""
+    return lambda: headers(
+        Retry_After=format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+    )
+
+
+def reset(seconds):
+    """A limit that ends at a moment, made when the test runs."""
+    return lambda: headers(X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(time.time()) + seconds))
+
+
 @pytest.mark.parametrize(
     ("given_headers", "seconds"),
     [
@@ -135,14 +147,15 @@ def headers(**values):
         (headers(Retry_After="soon"), 0),
         (headers(Retry_After="-4"), 0),
         (headers(Retry_After="Thu, 01 Jan 1970 00:00:00 GMT"), 0),
-        (headers(Retry_After=format_datetime(datetime.now(timezone.utc) + timedelta(seconds=90), usegmt=True)), 90),
-        (headers(X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(time.time()) + 60)), 60),
+        (later(90), 90),
+        (reset(60), 60),
         (headers(X_RateLimit_Remaining="0", X_RateLimit_Reset="never"), 0),
         (headers(X_RateLimit_Remaining="5", X_RateLimit_Reset="9999999999"), 0),
         (headers(X_RateLimit_Remaining="0"), 0),
     ],
 )
 def test_the_wait_that_a_host_asks_for_is_understood(given_headers, seconds):
+    given_headers = given_headers() if callable(given_headers) else given_headers
     assert module._asked(given_headers) == pytest.approx(seconds, abs=30 if seconds >= 60 else 0)
 
 

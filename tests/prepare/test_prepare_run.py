@@ -139,7 +139,7 @@ def test_what_was_prepared_is_a_cohort_that_knows_its_recipe(prepared):
 
 def test_a_prepared_cohort_and_a_model_of_another_recipe_are_kept_apart(prepared):
     cohort = read_cohort(prepared.folder)
-    card = {"name": "model", "architecture": "sfcn", "arguments": {}, "targets": (), "grid": Grid()}
+    card = {"name": "model", "architecture": "sfcn", "arguments": {}, "targets": (), "input": Grid()}
     require_preparation(Card(**card), cohort)
     require_preparation(Card(**card, preparation=RECIPES["template"].facts()), cohort)
     with pytest.raises(

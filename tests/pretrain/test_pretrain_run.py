@@ -93,7 +93,13 @@ def test_the_table_has_a_row_an_epoch_with_losses_and_scores(made):
 def test_what_is_returned_is_what_is_saved(made):
     folder, model, _ = made
     loaded = load_model(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "training.tsv", "weights.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "model.json",
+        "reference.safetensors",
+        "training.tsv",
+        "weights.safetensors",
+    ]
     assert loaded.card == replace(model.card, provenance=loaded.card.provenance)
     assert loaded.card.provenance == json.loads(json.dumps(model.card.provenance))
     before, after = model.network.state_dict(), loaded.network.state_dict()

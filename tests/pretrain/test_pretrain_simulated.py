@@ -15,7 +15,7 @@ import torch
 from neurotransfer.cohort import is_selection, read_cohort
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError
 from neurotransfer.models import SFCN, Network, load_model
-from neurotransfer.models.folder import CARD, WEIGHTS
+from neurotransfer.models.folder import CARD, README, WEIGHTS
 from neurotransfer.models.network import seeded
 from neurotransfer.pretrain.judges import SCANNERS, RealPeople, finished
 from neurotransfer.pretrain.simulated import SimulatedExamples, pretrain_simulated, targets_of
@@ -60,7 +60,7 @@ def undisturbed(tmp_path_factory):
 
 
 def test_the_model_folder_holds_a_panel_its_card_and_every_epoch(undisturbed):
-    assert sorted(path.name for path in undisturbed.iterdir()) == [CARD, "training.tsv", WEIGHTS]
+    assert sorted(path.name for path in undisturbed.iterdir()) == [README, CARD, "training.tsv", WEIGHTS]
     model = load_model(undisturbed)
     assert model.card.architecture == "sfcn-panel"
     assert model.card.licence == "BSD-3-Clause"
@@ -171,7 +171,7 @@ def test_killed_and_called_again_it_ends_with_the_same_bytes(undisturbed, tmp_pa
     pretrain_simulated(study(), folder, on_epoch=lambda row: epochs.append(row["epoch"]))
     assert len(epochs) <= 4 - epochs_before_the_kill + 1
     assert (folder / WEIGHTS).read_bytes() == (undisturbed / WEIGHTS).read_bytes()
-    assert sorted(path.name for path in folder.iterdir()) == [CARD, "training.tsv", WEIGHTS]
+    assert sorted(path.name for path in folder.iterdir()) == [README, CARD, "training.tsv", WEIGHTS]
 
 
 def test_an_interrupt_says_that_it_goes_on(tmp_path):

@@ -118,6 +118,12 @@ ARGUMENTS = {
     "tissue": {"voxel_litres": 1e-6},
     "voxels": {"shape": (32, 32, 32)},
     "columns": {"columns": ["a"]},
+    "resnet10": {"width": 0.0625},
+    "resnet18": {"width": 0.0625},
+    "resnet50": {"width": 0.0625},
+    "densenet121": {"width": 0.0625},
+    "swin": {"channels": 12, "depths": [1, 1, 1, 1], "window": 4},
+    "vit": {"shape": [32, 32, 32], "patch": 16, "channels": 12, "layers": 1, "heads": 2},
 }
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from neurotransfer.__main__ import main
 from neurotransfer.models import load_model, save_model
 
 COMMAND = [sys.executable, "-m", "neurotransfer"]
@@ -18,22 +17,6 @@ COMMAND = [sys.executable, "-m", "neurotransfer"]
 
 def run(*arguments):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture
-def called(monkeypatch, capsys):
-    """A command in this process, which has torch already: (exit code, what it printed, what it said)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["neurotransfer", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def test_everything_that_a_table_can_hold(tiny_cohort, tiny_model, tmp_path, called):
@@ -47,7 +30,7 @@ def test_everything_that_a_table_can_hold(tiny_cohort, tiny_model, tmp_path, cal
     said = json.loads(out.with_suffix(".json").read_text())
     assert list(said) == [*table.columns, "GeneratedBy"]
     assert said["age"]["Units"] == said["age_sd_views"]["Units"] == "years"
-    assert said["GeneratedBy"]["Model"] == "tiny"
+    assert [model["Name"] for model in said["GeneratedBy"]["Models"]] == ["tiny", "tiny"]
     assert not list(tmp_path.glob(".*parts"))
     # nothing is written over
     code, _, said = called("predict", tiny_model, tiny_cohort, "--out", out)

@@ -186,8 +186,10 @@ def test_numbers_do_not_depend_on_threads(model, cohort):
 
 def test_images_may_be_named_otherwise(model, cohort, tmp_path):
     names = [f"raw-{place}.nii" for place in range(9)]
-    embed_into(tmp_path / "e.parquet", model, cohort, images=names)
-    assert pd.read_parquet(tmp_path / "e.parquet")["image"].tolist() == names
+    embed_into(tmp_path / "e.parquet", model, cohort, more={"image": names, "flags": names[::-1]})
+    found = pd.read_parquet(tmp_path / "e.parquet")
+    assert found["image"].tolist() == names
+    assert found["flags"].tolist() == names[::-1]
 
 
 def test_nothing_is_asked_that_cannot_be(model, cohort):

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from neurotransfer.artifacts import MANIFEST, is_file, provenance, read_json, storage, write_json
 from neurotransfer.benchmark.cell import cell_path
-from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, require_input, without_seen
+from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, require_alike, require_input, without_seen
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
 from neurotransfer.benchmark.study import CohortPart, Study, read_study
@@ -20,6 +20,7 @@ from neurotransfer.benchmark.workers import run_cells
 from neurotransfer.benchmark.workspace import (
     STUDY,
     Workspace,
+    arguments_of,
     engine_of,
     input_of,
     model_folder,
@@ -33,6 +34,7 @@ from neurotransfer.errors import InputError, InterruptedRunError, StudyError
 from neurotransfer.models.card import Card
 from neurotransfer.models.checks import require_preparation
 from neurotransfer.models.folder import CARD, SHIPPED, load_model
+from neurotransfer.models.network import build_encoder
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import current, using
 from neurotransfer.transfer import get_strategy
@@ -99,8 +101,7 @@ def benchmark(
     folder = Path(out) if out is not None else Path("runs") / study.name
     if dry_run:
         cohort = _read(study.cohort, base, _targets(study), progress)
-        ready = {name: part.path for name, part in study.models.items() if part.path is not None}
-        return Run(folder, _plan(study, without_seen(study, cohort, ready)[0]), None)
+        return Run(folder, _first_plan(study, base, cohort), None)
     _require_same_study(folder, study, resume)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -123,7 +124,7 @@ def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, 
     started = time.perf_counter()
     require_same_kind(folder)
     cohort = _read(study.cohort, base, _targets(study), progress)
-    plan = _plan(study, cohort)
+    plan = _first_plan(study, base, cohort)
     write_study(folder, plan)
     _make_models(study, base, folder, progress)
     cohort, seen = without_seen(study, cohort, {name: model_folder(folder, study, name) for name in study.models})
@@ -181,6 +182,21 @@ def _read(part: CohortPart, base: Path, targets: list[str], progress: Progress) 
         )
 
 
+def _first_plan(study: Study, base: Path, cohort: Cohort) -> Plan:
+    """The plan before any model of the study is pretrained: what cannot be is found out now, and not after hours."""
+    others = {
+        name: read_cohort(base / part.cohort.path, **part.cohort.model_dump(exclude={"path"}), check=False)
+        for name, part in study.models.items()
+        if part.cohort is not None
+    }
+    for name, other in others.items():
+        require_alike(name, other, cohort)
+    if any(part.model is None for part in study.strategies) or others:
+        build_encoder(study.network.architecture, arguments_of(study))
+    ready = {name: part.path for name, part in study.models.items() if part.path is not None}
+    return _plan(study, without_seen(study, cohort, ready, others)[0])
+
+
 def _plan(study: Study, cohort: Cohort) -> Plan:
     cards: dict[str, Card] = {}
     for name, part in study.models.items():
@@ -223,7 +239,7 @@ def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> 
         options = Pretraining(
             grid=input_of(study),
             architecture=study.network.architecture,
-            arguments=study.network.arguments,
+            arguments=arguments_of(study),
             recipe=part.training.recipe,
             weights=part.weights,
             seed=study.seed,

@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from neurotransfer.cohort.contract import Input
 from neurotransfer.cohort.store import FORMAT, STORE
 from neurotransfer.errors import InputError
 from neurotransfer.models.folder import WEIGHTS, Model, find_model, load_model
+from neurotransfer.models.network import ENCODERS, takes
 from neurotransfer.targets import Target
 from neurotransfer.training import Engine, current
 from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
@@ -54,7 +56,7 @@ class Workspace:
             target=self.targets[task],
             columns=self.study.regional_columns,
             architecture=network.architecture,
-            arguments=self.study.network.arguments,
+            arguments=arguments_of(self.study),
             seed=self.study.seed,
         )
 
@@ -90,6 +92,18 @@ def _write_array(path: Path, values: np.ndarray) -> None:
 def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, np.ndarray]:
     """Source and inputs of a strategy for a task, read once in a process."""
     return workspace.source(title, task), workspace.inputs(title, task)
+
+
+def arguments_of(study: Study) -> dict[str, Any]:
+    """What the study's own networks are built with; one that is made for a shape has that of the volumes."""
+    arguments = study.network.arguments
+    if (
+        takes(study.network.architecture, "shape")
+        and "shape" not in arguments
+        and study.network.architecture in ENCODERS
+    ):
+        arguments = {"shape": list(input_of(study).shape), **arguments}
+    return arguments
 
 
 def input_of(study: Study) -> Input:

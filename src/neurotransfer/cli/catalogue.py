@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from neurotransfer.cli.options import Alignment, Desc, Mask, ModelFolder, Space, models_app, say
-from neurotransfer.errors import CohortError
+from neurotransfer.errors import CohortError, ModelError
 
-MOST_LISTED = 12
+MOST_LISTED, MOST_TEXT = 12, 90
 
 
 @models_app.command("list")
@@ -18,12 +18,12 @@ def list_models(
     folder: Annotated[Path | None, typer.Argument(help="Look for model folders in here, too.")] = None,
 ) -> None:
     """What there is: models that come along, those in a folder, published ones to convert, and architectures."""
-    from neurotransfer.models.folder import SHIPPED, read_card
+    from neurotransfer.models.folder import SHIPPED
     from neurotransfer.models.network import ENCODERS
     from neurotransfer.models.published import RELEASES
 
     found = [] if folder is None else sorted(path.parent for path in folder.rglob("model.json"))
-    models = [(str(name), *_line(read_card(name))) for name in [*map(Path, SHIPPED), *found]]
+    models = [(str(name), *_line_of(name)) for name in [*map(Path, SHIPPED), *found]]
     _print_table("models", ("name", "architecture", "takes", "predicts"), models)
     releases = [(kind, release.licence, release.title) for kind, release in RELEASES.items()]
     _print_table(
@@ -90,6 +90,15 @@ def _check_scans(model: Any, scans: Path, alignment: str, choice: dict[str, Any]
     print(
         f"all {len(cohort)} scans keep the input contract; {found.drift.text if found.drift else 'they are columns of a table'}"
     )
+
+
+def _line_of(folder: Path) -> tuple[str, str, str]:
+    from neurotransfer.models.folder import read_card
+
+    try:
+        return _line(read_card(folder))
+    except ModelError as error:
+        return "cannot be read", " ".join(str(error).split())[:MOST_TEXT], ""
 
 
 def _line(card: Any) -> tuple[str, str, str]:

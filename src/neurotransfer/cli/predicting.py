@@ -1,9 +1,10 @@
 """Commands that apply models: predict, embed."""
 
+import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ from neurotransfer.cli.options import (
     say,
     use_engine,
 )
-from neurotransfer.errors import CohortError, InputError, InterruptedRunError, unknown
+from neurotransfer.errors import CohortError, InputError, InterruptedRunError, NeurotransferError, unknown
 
 AUTO, FLOAT32, CONVERTED = "auto", "float32", "converted"
 
@@ -45,6 +46,8 @@ class _Call:
     prepared: Path | None
     workers: int
     choice: dict[str, Any]
+    also: tuple[Path, ...] = ()
+    needed: tuple[str, ...] = ()
 
 
 @app.command()
@@ -88,21 +91,20 @@ def predict(
     from neurotransfer.predict import predicted as run_predict
 
     reference = _pair(gap_reference)
-    call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask})
-    asked = Asked(tuple(also or ()), views, reference, seed, workers)
-    with (
-        _begun(call, device, precision) as (loaded, cohort, ready, place),
-        _bar(len(cohort) * (1 + len(asked.others))) as on_scan,
-    ):
-        found = run_predict(loaded, cohort, asked, folder=place, on_scan=on_scan)
+    call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask},
+                 tuple(also or ()), () if reference is None else reference[:1])  # fmt: skip
+    asked = Asked((), views, reference, seed, workers)
+    with _begun(call, device, precision) as (models, cohort, ready, place):
+        asked = replace(asked, others=tuple(models[1:]))
+        with _bar(len(cohort) * len(models)) as on_scan:
+            found = run_predict(models[0], cohort, asked, folder=place, on_scan=on_scan)
         table = found.table
-        if ready is not None:
-            table["image"], table["preparation_flags"] = ready.images, ready.flags
-            found.columns["preparation_flags"] = {
-                "Description": "What to look at in the prepared scan; empty for nothing."
-            }
+        for name, (values, said) in _of_raw(ready).items():
+            table[name] = values
+            found.columns[name] = {"Description": said}
+        # the table comes last: with it all is there
+        _describe(call, models, found.columns, found.drift, cohort)
         write_table(out, table)
-        _finish(call, loaded, found.columns, found.drift, cohort)
     say(found.notes)
     print(f"{len(table)} rows lie in {out}, what its columns hold in {_sidecar(out)}")
     _refuse(scans, found.refused, ready, "these scans have no prediction in the table")
@@ -127,10 +129,11 @@ def embed(
     from neurotransfer.predict import embed_into
 
     call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask})
-    with _begun(call, device, precision) as (loaded, cohort, ready, place), _bar(len(cohort)) as on_scan:
-        images = None if ready is None else ready.images
-        found = embed_into(out, loaded, cohort, workers=workers, folder=place, images=images, on_scan=on_scan)
-        _finish(call, loaded, found.columns, found.drift, cohort)
+    with _begun(call, device, precision) as (models, cohort, ready, place), _bar(len(cohort)) as on_scan:
+        more = {name: values for name, (values, _) in _of_raw(ready).items()}
+        found = embed_into(out, models[0], cohort, workers=workers, folder=place, more=more, on_scan=on_scan)
+        said = {name: {"Description": text} for name, (_, text) in _of_raw(ready).items()}
+        _describe(call, models, found.columns | said, found.drift, cohort)
     say(found.notes)
     print(f"{found.n_rows} rows lie in {out}, what its columns hold in {_sidecar(out)}")
     _refuse(scans, found.refused, ready, "these scans have no row in the table")
@@ -155,9 +158,17 @@ def _bar(total: int) -> Any:
     return bar("scans", total)
 
 
+def _of_raw(ready: Any) -> dict[str, tuple[Sequence[str], str]]:
+    """What a table says of scans that were raw: where they came from, and what to look at."""
+    if ready is None:
+        return {}
+    flags = "What to look at in the prepared scan; empty for nothing."
+    return {"image": (ready.images, "The raw scan."), "preparation_flags": (ready.flags, flags)}
+
+
 @contextmanager
-def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[Any, Any, Any, Path]]:
-    """Model, cohort, what became of raw scans, and where finished parts are kept: until the table is whole."""
+def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[list[Any], Any, Any, Path]]:
+    """Models, cohort, what became of raw scans, and where finished parts are kept: until the table is whole."""
     from filelock import FileLock, Timeout
 
     from neurotransfer.artifacts import require_no_file, storage, table_suffix
@@ -165,22 +176,23 @@ def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[Any, Any,
 
     table_suffix(call.out)
     require_no_file(call.out)
-    require_no_file(_sidecar(call.out))
-    loaded = load_model(call.model)
-    if precision == AUTO and loaded.card.strategy == CONVERTED:
+    # in the user's own place: whether a shared one may hold volumes of people, nobody can tell
+    place = call.out.with_name(f".{call.out.name}.parts")
+    if not place.is_dir():
+        require_no_file(_sidecar(call.out))
+    models = [load_model(path) for path in (call.model, *call.also)]
+    if precision == AUTO and any(model.card.strategy == CONVERTED for model in models):
         # rounding would take away what it shares with the original
         precision = FLOAT32
     use_engine(device, precision)
-    # in the user's own place: whether a shared one may hold volumes of people, nobody can tell
-    place = call.out.with_name(f".{call.out.name}.parts")
     with storage(place):
-        place.mkdir(exist_ok=True)
+        place.mkdir(mode=0o700, exist_ok=True)
     lock = FileLock(place / ".lock", timeout=0)
     try:
         with lock:
-            cohort, ready = _cohort(call, loaded.card, place)
-            _say_seen(loaded.card, cohort)
-            yield loaded, cohort, ready, place
+            cohort, ready = _cohort(call, [model.card for model in models], place)
+            _say_seen(models, cohort)
+            yield models, cohort, ready, place
             shutil.rmtree(place, ignore_errors=True)
     except Timeout:
         raise InputError(f"another process is writing {str(call.out)!r}; wait for it, or give another --out") from None
@@ -188,17 +200,24 @@ def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[Any, Any,
         raise InterruptedRunError(
             f"interrupted; what was finished is kept in {str(place)!r}: run the same command again to go on"
         ) from None
-    except InputError:
-        _remove_if_empty(place)
+    except NeurotransferError:
+        if not _remove_if_empty(place):
+            say(
+                [
+                    f"what was finished is kept in {str(place)!r}, prepared scans too: mend it and go on, or remove that folder"
+                ]
+            )
         raise
 
 
-def _remove_if_empty(place: Path) -> None:
-    if not any(path.is_file() and path.name != ".lock" for path in place.rglob("*")):
-        shutil.rmtree(place, ignore_errors=True)
+def _remove_if_empty(place: Path) -> bool:
+    if any(path.is_file() and path.name != ".lock" for path in place.rglob("*")):
+        return False
+    shutil.rmtree(place, ignore_errors=True)
+    return True
 
 
-def _cohort(call: _Call, card: Any, place: Path) -> tuple[Any, Any]:
+def _cohort(call: _Call, cards: list[Any], place: Path) -> tuple[Any, Any]:
     """The cohort of what a user has, and what became of it when it was raw and had to be prepared."""
     from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
     from neurotransfer.prepare.inputs import Choice
@@ -208,10 +227,13 @@ def _cohort(call: _Call, card: Any, place: Path) -> tuple[Any, Any]:
         raise InputError(unknown("--prepare", call.prepare, (AUTO, ALWAYS, NEVER)))
     if call.prepare == ALWAYS and call.alignment != "world":
         raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
+    card = cards[0]
     if card.input is not None and call.alignment == "world":
         with late_bar("prepare") as (begin, advance):
-            ready = ready_scans(call.scans, card, call.prepared or place / "prepared", Choice(**call.choice), mode=call.prepare,
-                                workers=call.workers, on_found=begin, on_scan=advance)  # fmt: skip
+            ready = ready_scans(
+                call.scans, card, call.prepared or place / _key(call, card), Choice(**call.choice), mode=call.prepare,
+                workers=call.workers, columns=("age",), needed=call.needed, on_found=begin, on_scan=advance,
+            )  # fmt: skip
         if ready is not None:
             say(ready.notes)
             return ready.cohort, ready
@@ -223,22 +245,29 @@ def _cohort(call: _Call, card: Any, place: Path) -> tuple[Any, Any]:
     return cohort, None
 
 
-def _say_seen(card: Any, cohort: Any) -> None:
+def _key(call: _Call, card: Any) -> str:
+    """A name for what is prepared of these scans for this model: other scans, or another recipe, have another."""
+    facts = (str(call.scans.resolve()), sorted(call.choice.items()), card.input, card.preparation)
+    return f"prepared-{hashlib.sha256(repr(facts).encode()).hexdigest()[:12]}"
+
+
+def _say_seen(models: list[Any], cohort: Any) -> None:
     from neurotransfer.models.overlap import seen_rows
 
-    n = len(set(cohort.participants[seen_rows(card, cohort)]))
-    say([f"the model was trained on {n} of these people: too good for them"] if n else [])
+    for model in models:
+        n = len(set(cohort.participants[seen_rows(model.card, cohort)]))
+        who = "the model" if len(models) == 1 else f"model {model.card.name!r}"
+        say([f"{who} was trained on {n} of these people: too good for them"] if n else [])
 
 
-def _finish(call: _Call, model: Any, columns: dict[str, Any], drift: Any, cohort: Any) -> None:
+def _describe(call: _Call, models: list[Any], columns: dict[str, Any], drift: Any, cohort: Any) -> None:
     """Say beside a table what its columns hold, and how it was made."""
     from neurotransfer.artifacts import provenance, write_json
     from neurotransfer.training import current
 
+    cards = [model.card for model in models]
     facts = {
-        "Model": model.card.name,
-        "Licence": model.card.licence,
-        "Citation": model.card.citation,
+        "Models": [{"Name": card.name, "Licence": card.licence, "Citation": card.citation} for card in cards],
         "Cohort": cohort.facts,
         "Engine": str(current()),
         "Drift": None if drift is None else {"Verdict": drift.verdict, "Text": drift.text},

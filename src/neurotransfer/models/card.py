@@ -153,11 +153,27 @@ def card_from_json(values: dict[str, Any]) -> Card:
     return card
 
 
+def require_name(name: str) -> None:
+    """Refuse what cannot be the name of a model, before anything is fitted or written.
+
+    Raises:
+        ModelError: saying what is allowed.
+    """
+    if not _is_name(name):
+        raise ModelError(
+            f"{name!r} cannot be the name of a model (signs that can be printed, no path); call its folder otherwise"
+        )
+
+
+def _is_name(name: str) -> bool:
+    # it is shown and becomes part of file names: it must not lead out of a folder
+    return name.isprintable() and bool(name.strip(". ")) and not set(name) & set("/\\")
+
+
 def _check_values(card: Card) -> None:
     names = [target.name for target in card.targets]
     wrong = [key for key in _TEXTS if not isinstance(getattr(card, key), str)]
-    # a name is shown and becomes part of file names: it must not lead out of a folder
-    if not wrong and (not card.name.isprintable() or not card.name.strip(". ") or set(card.name) & set("/\\")):
+    if not wrong and not _is_name(card.name):
         wrong.append("name")
     wrong += [key for key in _DICTS if not isinstance(getattr(card, key), dict)]
     wrong += [] if len(set(names)) == len(names) and all(isinstance(name, str) for name in names) else ["targets"]

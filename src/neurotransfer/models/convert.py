@@ -5,7 +5,7 @@ largest value: `neurotransfer predict` and `embed` run them in float32 unless to
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from neurotransfer.errors import ModelError, listed
 from neurotransfer.models.arrays import files_of, read_arrays
 from neurotransfer.models.card import Card
 from neurotransfer.models.contents import fingerprint
-from neurotransfer.models.conversions import EPSILON, Conversion, get_conversion, kinds_of
+from neurotransfer.models.conversions import EPSILON, Conversion, Head, get_conversion, kinds_of
 from neurotransfer.models.folder import Model
-from neurotransfer.models.layouts import Layout, layout_of
+from neurotransfer.models.layouts import HeadLayer, Layout, layout_of
 from neurotransfer.models.loading import LoadReport, load_all
 from neurotransfer.models.network import Network, build_encoder
 from neurotransfer.models.published import Release, find_release
@@ -94,10 +94,26 @@ def converted(path: Path | str, kind: str) -> Converted:
         tensors |= {f"{place}.weight": layer.weight[0], f"{place}.bias": layer.bias[0]}
     report = load_all(network, _whole(network, state), repr(str(path)))
     files, is_published = _files(path, release)
-    facts = {"kind": kind, "page": release.page, "files": files, "is_published": is_published, "tensors": tensors,
-             "ignored": list(layout.ignored), "notes": [*row.notes, *([release.note] if release.note else [])]}  # fmt: skip
+    facts = {
+        "kind": kind,
+        "page": release.page,
+        "files": files,
+        "is_published": is_published,
+        "tensors": tensors,
+        "ignored": list(layout.ignored),
+        "notes": [*row.notes, *_of_order(pairs), *([release.note] if release.note else [])],
+    }
     return Converted(
         Model(network, _card(row, release, arguments, targets, facts)), report, tensors, layout.ignored, is_published
+    )
+
+
+def _of_order(pairs: Sequence[tuple[Head, HeadLayer]]) -> list[str]:
+    """What to know where several heads were told apart by their order alone."""
+    named = all(layer.name.endswith(f"_{head.target.name}") for head, layer in pairs)
+    order = ", ".join(head.target.name for head, _ in pairs)
+    return (
+        [] if named or len(pairs) == 1 else [f"no head bears a name: they were taken in the published order, {order}"]
     )
 
 

@@ -21,7 +21,7 @@ from neurotransfer.artifacts import (
     write_json,
 )
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError
-from neurotransfer.models.card import Card, card_from_json, card_to_json, migrated
+from neurotransfer.models.card import Card, card_from_json, card_to_json, migrated, require_name
 from neurotransfer.models.loading import LoadReport, compared, require_whole
 from neurotransfer.models.network import Network, build_encoder
 from neurotransfer.models.readme import readme_of
@@ -33,6 +33,8 @@ FILES = (WEIGHTS, CARD, README, REFERENCE)
 # models that come with the package
 SHIPPED = ("sim-base",)
 MOST_REASON = 300
+# by which a README of ours is known
+LIBRARY = b'library_name: "neurotransfer"'
 # whatever the values of a card that someone has edited may lead to when a network is made of them
 _DAMAGED = (InputError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
@@ -47,9 +49,22 @@ class Model:
 
 
 def require_new(folder: Path) -> None:
-    """Refuse to write a model where one lies already; called before a long fit."""
+    """Refuse to write a model where one lies already, or where a README of somebody else would be lost; called before a fit."""
     if is_file(folder / CARD) or is_folder(folder / CARD):
         raise ModelError(f"a model lies already in {str(folder)!r}; give another --out, or remove that folder")
+    if is_file(folder / README) and LIBRARY not in (folder / README).read_bytes()[:1000]:
+        raise ModelError(f"{str(folder)!r} has a {README} of its own, which a model would replace; give another --out")
+
+
+def name_of(folder: Path) -> str:
+    """The name that a model in a folder bears: that of the folder.
+
+    Raises:
+        ModelError: when it cannot be a name.
+    """
+    name = folder.resolve().name
+    require_name(name)
+    return name
 
 
 @contextmanager
@@ -62,6 +77,7 @@ def new_folder(folder: Path) -> Iterator[None]:
         InterruptedRunError: when the fit is interrupted.
     """
     require_new(folder)
+    name_of(folder)
     require_writable(folder)
     try:
         yield
@@ -85,6 +101,7 @@ def save_model(folder: Path, model: Model, *, half: bool = False) -> Path:
         StorageError: when the place cannot be written.
     """
     require_new(folder)
+    require_name(model.card.name)
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.network.state_dict().items()}
     require_whole(compared(state, state), f"model {model.card.name!r}")
     if half:

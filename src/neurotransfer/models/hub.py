@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MESSAGE = "Upload a model of neurotransfer"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 # a place on the disk of whoever made the model, which often has a person's name in it
-_PLACE = re.compile(r"(?<![\w/:.~])(?:~?/[\w.+-]+/[\w.+/-]*|[A-Za-z]:\\[^\s'\"]*|\\\\[\w.-]+\\[^\s'\"]*)")
+_PLACE = re.compile(
+    r"(?<![\w/.~])(?<!https:)(?<!http:)(?:file://|~)?(?:/[\w.+-]+/[\w.+/-]*|[A-Za-z]:\\[^\s'\"]*|\\\\[\w.-]+\\[^\s'\"]*)"
+)
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ def pull(
         neurotransfer.errors.InputError: 'no model' is no name of a repository; allowed: OWNER/NAME, of letters, digits, - _ .
     """
     _require_name(repository)
+    # a name of its own, also for the folder that one is in
+    folder = folder.absolute()
     _require_free(folder)
     hub = Hub.of(repository, token, endpoint, transport)
     info = hub.ask(hub.api.model_info, repository, revision=revision, files_metadata=True)

@@ -1,7 +1,7 @@
 """Whom a model has seen before: the same people, or the very same images under other names."""
 
 import hashlib
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +23,14 @@ def image_hash(path: Path, salt: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def image_hashes(cohort: Cohort, salt: str, on_scan: Callable[[], object] | None = None) -> list[str]:
-    """The hash of the image of every row of a cohort; `on_scan` is called after each.
+def image_hashes(cohort: Cohort, salt: str, workers: int = 1) -> list[str]:
+    """The hash of the image of every row of a cohort, by so many threads.
 
     Raises:
         ImageError: when one cannot be read.
     """
-    found = []
-    for image, _ in cohort.images:
-        found.append(image_hash(image, salt))
-        if on_scan is not None:
-            on_scan()
-    return found
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda pair: image_hash(pair[0], salt), cohort.images))
 
 
 def seen_rows(card: Card, cohort: Cohort) -> np.ndarray:

@@ -109,7 +109,8 @@ def _input(card: Card) -> list[str]:
 def _origin(card: Card) -> list[str]:
     cohorts = card.provenance.get("cohorts", ())
     found = [
-        f"- cohort `{_plain(str(each.get('name', '?')))}`, {each.get('n', '?')} scans"
+        f"- cohort `{_plain(str(each.get('name', '?')))}`, {_plain(str(each.get('n_images', '?')))} scans of "
+        f"{_plain(str(each.get('n_participants', '?')))} people"
         for each in (cohorts if isinstance(cohorts, (list, tuple)) else ())
         if isinstance(each, dict)
     ]

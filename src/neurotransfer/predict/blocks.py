@@ -30,6 +30,7 @@ from neurotransfer.transfer.source import column_values
 MOST_BYTES, MOST_SCANS = 2**28, 32
 VIEWS = "light"
 BITS = 16
+VIEWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,9 @@ def blocks(
     size = max(1, min(MOST_SCANS, MOST_BYTES // (4 * int(np.prod(model.card.input.shape)))))
     parts = [np.arange(start, min(start + size, len(cohort))) for start in range(0, len(cohort), size)]
     paths = [None if folder is None else folder / f"part-{int(rows[0]):07d}.npz" for rows in parts]
-    kept = [None if path is None or not path.is_file() else Block.from_file(path, names) for path in paths]
-    missing = [place for place, block in enumerate(kept) if block is None]
     # what is kept is read again when its turn comes: memory must not grow
-    is_kept = [block is not None for block in kept]
-    del kept
+    is_kept = [path is not None and path.is_file() and Block.from_file(path, names) is not None for path in paths]
+    missing = [place for place, is_there in enumerate(is_kept) if not is_there]
     with ThreadPoolExecutor(max(1, wanted.workers)) as pool:
         coming = ahead(missing, lambda place: _load(model, cohort, parts[place], pool))
         for place, rows in enumerate(parts):
@@ -208,9 +207,13 @@ def _views(
         image = cohort.images[row][0].name
         generator = stream(wanted.seed, "views", cohort.participants[row], image)
         drawn = sample(changes, wanted.views, volume.shape, generator)
-        changed = [
-            apply(torch.from_numpy(volume)[None, None], drawn.of(np.array([view])))[0, 0].clamp(0, 1).numpy()
-            for view in range(wanted.views)
-        ]
-        seen.append(_outputs(model, features(model.network.encoder, np.stack(changed))))
+        few = max(1, min(VIEWS_AT_ONCE, MOST_BYTES // (8 * volume.nbytes)))
+        parts = []
+        for start in range(0, wanted.views, few):
+            some = [
+                apply(torch.from_numpy(volume)[None, None], drawn.of(np.array([view])))[0, 0].clamp(0, 1).numpy()
+                for view in range(start, min(start + few, wanted.views))
+            ]
+            parts.append(features(model.network.encoder, np.stack(some)))
+        seen.append(_outputs(model, np.concatenate(parts)))
     return {name: np.stack([each[name] for each in seen]) for name in model.network.targets}

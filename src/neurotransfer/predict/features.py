@@ -1,6 +1,6 @@
 """`embed`: a model folder and scans to a table of features."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def embed_into(
     *,
     workers: int = 1,
     folder: Path | None = None,
-    images: Sequence[str] | None = None,
+    more: Mapping[str, Sequence[str]] | None = None,
     on_scan: Callable[[], object] | None = None,
 ) -> Embedded:
     """As `embed`, into a file (.parquet, .tsv or .csv), block after block: memory does not grow with the number of scans.
@@ -79,7 +79,7 @@ def embed_into(
         cohort: from `read_scans` or `read_cohort`.
         workers: threads that read scans.
         folder: where what is finished is kept, so that the same call goes on after an interruption; None to keep nothing.
-        images: names in place of those of the cohort, by its rows.
+        more: columns of text by name, by the rows of the cohort; they replace those of the same name.
         on_scan: called after each scan.
 
     Raises:
@@ -89,7 +89,8 @@ def embed_into(
     model = model if isinstance(model, Model) else load_model(model)
     wanted = Wanted(workers=workers)
     keys, said = keys_of(cohort)
-    keys = keys if images is None else keys.assign(image=list(images))
+    keys = keys.assign(**{name: list(values) for name, values in (more or {}).items()})
+    said |= {name: said.get(name, {"Description": ""}) for name in keys}
     names = feature_names(count_features(model.network.encoder))
     place = None if folder is None else folder / key_of(model, cohort, wanted)
     strangeness, refused, n_rows = Strangeness(model.reference), [], 0

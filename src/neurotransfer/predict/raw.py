@@ -1,6 +1,6 @@
 """Scans as a user has them, raw or ready: what is raw is prepared by the recipe of the model first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from neurotransfer.cohort.preparation import identity_of, preparation_of
 from neurotransfer.cohort.recipes import NATIVE, Recipe, get_recipe
 from neurotransfer.cohort.table import LARGEST_BRAIN_LITRES, cohort_name
 from neurotransfer.cohort.volumes import load_volume
-from neurotransfer.errors import CohortError, ImageError, InputError, ModelError
+from neurotransfer.errors import CohortError, ImageError, InputError, ModelError, unknown
 from neurotransfer.models.card import Card
 from neurotransfer.predict.scans import read_scans
-from neurotransfer.prepare.inputs import Choice
+from neurotransfer.prepare.inputs import Choice, find_sources
 from neurotransfer.prepare.run import Prepared, prepare
 
 # what a model takes whose card does not say how its scans were prepared: heads in MNI152 without skull
@@ -53,6 +53,8 @@ def ready_scans(
     *,
     mode: str = AUTO,
     workers: int = 1,
+    columns: Sequence[str] = (),
+    needed: Sequence[str] = (),
     on_found: Callable[[int], object] | None = None,
     on_scan: Callable[[], object] | None = None,
 ) -> Ready | None:
@@ -68,6 +70,8 @@ def ready_scans(
         choice: which images of a BIDS dataset.
         mode: `auto`, `always` or `never` to prepare.
         workers: processes.
+        columns: of the table of raw scans that come along where it has them; others stay behind.
+        needed: columns that must be there; found out before anything is prepared.
         on_found: called with the number of scans that are to be prepared.
         on_scan: called after each of them.
 
@@ -81,6 +85,7 @@ def ready_scans(
     recipe = _recipe_of(card)
     prepared = prepare(
         path, folder, recipe=recipe.name, voxel_size_mm=_voxel_size_mm(card), workers=workers, choice=choice,
+        columns=_columns_of(path, choice, columns, needed),
         on_found=on_found, on_scan=on_scan,
     )  # fmt: skip
     if not prepared.made + prepared.kept:
@@ -92,6 +97,24 @@ def ready_scans(
     images = tuple(prepared.images[key] for key in keys)
     flags = tuple(prepared.flags[key] for key in keys)
     return Ready(cohort, images, flags, prepared.failed, _notes(prepared, recipe.identity))
+
+
+def _columns_of(path: Path, choice: Choice, wanted: Sequence[str], needed: Sequence[str]) -> tuple[str, ...]:
+    """Those of some columns that the table of raw scans has.
+
+    Raises:
+        InputError: when one that is needed is not there.
+    """
+    if not wanted and not needed:
+        return ()
+    sources = find_sources(path, choice).sources
+    there = dict.fromkeys(column for source in sources for column in source.columns)
+    absent = [column for column in needed if column not in there]
+    if absent and not there:
+        raise InputError(f"there is no column {absent[0]!r}: {str(path)!r} has no table")
+    if absent:
+        raise InputError(unknown("column", absent[0], there))
+    return tuple(dict.fromkeys(column for column in (*wanted, *needed) if column in there))
 
 
 def _recipe_of(card: Card) -> Recipe:

@@ -12,7 +12,7 @@ from neurotransfer.cohort import Cohort
 from neurotransfer.errors import CohortError, InputError, ModelError, unknown
 from neurotransfer.models.folder import Model, load_model
 from neurotransfer.models.reference import Drift, Strangeness
-from neurotransfer.predict.blocks import Block, Wanted, blocks, key_of
+from neurotransfer.predict.blocks import Wanted, blocks, key_of
 from neurotransfer.predict.columns import Decoded, Described, mean_of, spread_of, target_columns
 from neurotransfer.predict.gap import LEAST_PEOPLE, METHOD, age_gap
 from neurotransfer.targets import Target
@@ -110,20 +110,20 @@ def predicted(
     rows = None if asked.gap_reference is None else _reference_rows(cohort, asked.gap_reference)
     wanted = Wanted(asked.views, asked.seed, asked.workers)
     targets = _shared(models)
+    left_out = [name for name in models[0].network.targets if name not in {target.name for target in targets}]
     runs = [_run(each, cohort, wanted, targets, folder, on_scan) for each in models]
     keys, said = keys_of(cohort)
     parts = [keys]
     for target in targets:
         decoded = mean_of(target, [run.decoded[target.name] for run in runs])
-        spreads = dict(runs[0].spreads[target.name])
-        if len(models) > 1:
-            spreads["models"] = spread_of(target, decoded, [run.decoded[target.name] for run in runs])
+        spreads = _spreads(target, decoded, runs)
         each, words = target_columns(target, decoded, spreads)
         parts.append(each)
         said |= words
     # a copy is one piece of memory, where a hundred targets would be hundreds
     table = pd.concat(parts, axis=1).copy()
     notes = _add_gap(table, said, targets, cohort, rows)
+    notes += [f"not all models predict {', '.join(left_out)} alike: left out"] if left_out else []
     drift = _add_contract(table, said, runs, models[0])
     scans = cohort.table["participant_id"].astype(str).tolist()
     refused = tuple((scans[row], problem) for row, problem in _refused(runs))
@@ -133,8 +133,11 @@ def predicted(
 
 @dataclass(frozen=True)
 class _Run:
+    """What one model says of all scans, by target: predictions, those of each view, and deviations over bins where it has such."""
+
     decoded: dict[str, Decoded]
-    spreads: dict[str, dict[str, np.ndarray]]
+    views: dict[str, list[Decoded]]
+    bins: dict[str, np.ndarray]
     problems: np.ndarray
     strangeness: Strangeness
 
@@ -148,26 +151,32 @@ def _run(
     on_scan: Callable[[], object] | None,
 ) -> _Run:
     """One model on all scans; of every block only what the table needs is kept."""
-    kept: dict[str, list[Decoded]] = {target.name: [] for target in targets}
-    spreads: dict[str, list[dict[str, np.ndarray]]] = {target.name: [] for target in targets}
+    kept: dict[str, list[list[Decoded]]] = {target.name: [] for target in targets}
+    bins: dict[str, list[np.ndarray]] = {target.name: [] for target in targets}
     problems, strangeness = [np.zeros(0, "U1")], Strangeness(model.reference)
     place = None if folder is None else folder / key_of(model, cohort, wanted)
     for block in blocks(model, cohort, wanted, place, on_scan):
-        for target in targets:
-            own = model.network.targets[target.name]
-            decoded = _without(own.decode(block.outputs[target.name]), block.problems != "")
-            kept[target.name].append(decoded)
-            spreads[target.name].append(_spreads(own, decoded, block))
+        refused = block.problems != ""
+        for name, own in ((target.name, model.network.targets[target.name]) for target in targets):
+            views = block.views.get(name, np.zeros((len(block.rows), 0, 1)))
+            each = [block.outputs[name], *(views[:, view] for view in range(views.shape[1]))]
+            kept[name].append([_without(own.decode(outputs), refused) for outputs in each])
+            spread = own.spread(block.outputs[name])
+            bins[name] += [] if spread is None else [np.where(refused, np.nan, spread)]
         problems.append(block.problems)
         strangeness.add(block.features, block.values)
+    joined = {name: [_joined(parts) for parts in zip(*blocks_of, strict=True)] for name, blocks_of in kept.items()}
     return _Run(
-        {name: (np.concatenate([one for one, _ in parts]), np.concatenate([other for _, other in parts]))
-         for name, parts in kept.items() if parts},
-        {name: {words: np.concatenate([part[words] for part in parts]) for words in parts[0]}
-         for name, parts in spreads.items() if parts},
+        {name: each[0] for name, each in joined.items()},
+        {name: each[1:] for name, each in joined.items()},
+        {name: np.concatenate(parts) for name, parts in bins.items() if parts},
         np.concatenate(problems),
         strangeness,
-    )  # fmt: skip
+    )
+
+
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    return np.concatenate([one for one, _ in parts]), np.concatenate([other for _, other in parts])
 
 
 def _without(decoded: Decoded, refused: np.ndarray) -> Decoded:
@@ -175,15 +184,19 @@ def _without(decoded: Decoded, refused: np.ndarray) -> Decoded:
     return np.where(refused, np.nan, decoded[0]), np.where(refused[:, None], np.nan, decoded[1])
 
 
-def _spreads(target: Target, decoded: Decoded, block: Block) -> dict[str, np.ndarray]:
-    found, refused = {}, block.problems != ""
-    bins = target.spread(block.outputs[target.name])
-    if bins is not None:
-        found["bins"] = np.where(refused, np.nan, bins)
-    if block.views:
-        views = block.views[target.name]
-        each = [decoded, *(target.decode(views[:, view]) for view in range(views.shape[1]))]
-        found["views"] = np.where(refused, np.nan, spread_of(target, decoded, each))
+def _spreads(target: Target, decoded: Decoded, runs: Sequence[_Run]) -> dict[str, np.ndarray]:
+    """Deviations (n,) of what all models say together, by what they are over."""
+    name, found = target.name, {}
+    each = [run.bins[name] for run in runs if name in run.bins]
+    if len(each) == len(runs):
+        # of the mixture of the models' distributions
+        squares = [bins**2 + run.decoded[name][0] ** 2 for bins, run in zip(each, runs, strict=True)]
+        found["bins"] = np.sqrt(np.clip(np.mean(squares, 0) - decoded[0] ** 2, 0, None))
+    views = [mean_of(target, of_models) for of_models in zip(*(run.views[name] for run in runs), strict=True)]
+    if views:
+        found["views"] = spread_of(target, decoded, [decoded, *views])
+    if len(runs) > 1:
+        found["models"] = spread_of(target, decoded, [run.decoded[name] for run in runs])
     return found
 
 

@@ -56,6 +56,14 @@ class NetworkPart(Part):
     dropout: float = Field(0.0, ge=0, lt=1)
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _has_what_is_given(self) -> "NetworkPart":
+        usual = {"width": 1.0, "pooling": "maximum"}
+        foreign = [n for n, value in usual.items() if getattr(self, n) != value and not takes(self.architecture, n)]
+        if foreign:
+            raise ValueError(f"architecture {self.architecture!r} has no {' and no '.join(foreign)}; leave it out")
+        return self
+
     @property
     def arguments(self) -> dict[str, Any]:
         """What its encoder is built with: width and pooling where the architecture has them, dropout, and the options."""

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
-from neurotransfer.artifacts import is_file, provenance, write_table
+from neurotransfer.artifacts import is_file, provenance, read_json, storage, write_json, write_table
 from neurotransfer.cohort import Cohort, Grid, VolumeStore, holdout_split, store_volumes
 from neurotransfer.cohort.contract import Input
 from neurotransfer.cohort.volumes import way_of
 from neurotransfer.errors import DivergedError, InputError, InterruptedRunError, unknown
 from neurotransfer.models.card import Card, people_of
-from neurotransfer.models.folder import CARD, Model, new_folder, require_new, save_model
+from neurotransfer.models.folder import CARD, Model, name_of, new_folder, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.models.overlap import image_hashes
 from neurotransfer.seeding import integer_seed, stream
@@ -27,7 +28,7 @@ from neurotransfer.training.examples import History
 from neurotransfer.training.known import reference_from
 from neurotransfer.training.processes import Processes, launch
 
-TRAINING_TABLE, CHECKPOINT, VOLUMES = "training.tsv", "checkpoint.pt", "volumes"
+TRAINING_TABLE, CHECKPOINT, VOLUMES, IMAGES = "training.tsv", "checkpoint.pt", "volumes", "images.json"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def pretrain(
         processes = launch(options.devices, options.nodes, current())
         with new_folder(folder):
             try:
-                network, history, volumes = _train(
+                network, history, volumes, (salt, images) = _train(
                     cohort, wanted, labels, (train, validation), options, folder, processes, on_epoch
                 )
             except KeyboardInterrupt:
@@ -120,7 +121,8 @@ def pretrain(
             card = _card(cohort, wanted, options, folder, best, counts, history.notes)
             model = Model(network.cpu(), card)
             if processes.is_first:
-                card = replace(card, images=tuple(sorted(image_hashes(cohort, card.salt))))
+                people = people_of([cohort], salt)[1]
+                card = replace(card, salt=salt, people=people, images=tuple(sorted(images)))
                 known = reference_from(network.encoder, volumes, train, validation)
                 model = Model(network.cpu(), card, known)
                 write_table(folder / TRAINING_TABLE, pd.DataFrame(history.table))
@@ -139,7 +141,7 @@ def _train(
     folder: Path,
     processes: Processes,
     on_epoch: Callable[[dict[str, Any]], object] | None,
-) -> tuple[Network, History, VolumeStore]:
+) -> tuple[Network, History, VolumeStore, tuple[str, list[str]]]:
     with seeded(integer_seed(options.seed, "pretrain", "weights")):
         network = Network(build_encoder(options.architecture, dict(options.arguments)), targets)
 
@@ -148,6 +150,8 @@ def _train(
         if on_epoch is not None and processes.is_first:
             on_epoch(row)
 
+    # before the fit: an image that has gone bad must not cost it
+    images = _images(cohort, folder, options.workers)
     kept = options.volumes is not None
     place = options.volumes if options.volumes is not None else folder / VOLUMES
     volumes = store_volumes(place, cohort, options.grid, bits=options.bits, workers=options.workers, keep=kept)
@@ -165,7 +169,28 @@ def _train(
             "remove it"
         )
         raise DivergedError(f"cannot pretrain: {error}{advice if is_file(checkpoint.path) else ''}") from None
-    return network, history, volumes
+    return network, history, volumes, images
+
+
+def _images(cohort: Cohort, folder: Path, workers: int) -> tuple[str, list[str]]:
+    """A salt and the hash of every image, made by one of several processes while the others wait, and kept until the end.
+
+    They wait at a file and not for each other's gradients, which has a limit of time.
+    """
+    path, lock = folder / IMAGES, folder / f"{IMAGES}.lock"
+    try:
+        with storage(path), FileLock(lock):
+            paths = [str(image) for image, _ in cohort.images]
+            kept = read_json(path) if is_file(path) else {}
+            if not isinstance(kept, dict) or kept.get("paths") != paths:
+                salt = people_of([])[0]
+                kept = {"salt": salt, "paths": paths, "hashes": image_hashes(cohort, salt, workers)}
+                write_json(path, kept)
+    except BaseException:
+        # a folder of which nothing comes is taken away when it is empty
+        lock.unlink(missing_ok=True)
+        raise
+    return str(kept["salt"]), list(kept["hashes"])
 
 
 def _names(cohort: Cohort) -> list[str]:
@@ -176,6 +201,8 @@ def _names(cohort: Cohort) -> list[str]:
 def _clear(folder: Path, options: Pretraining) -> None:
     """Take away what a finished model does not need."""
     Checkpoint(folder / CHECKPOINT).remove()
+    for name in (IMAGES, f"{IMAGES}.lock"):
+        (folder / name).unlink(missing_ok=True)
     if options.volumes is None:
         rmtree(folder / VOLUMES, ignore_errors=True)
 
@@ -233,7 +260,6 @@ def _card(
     counts: tuple[int, int],
     notes: Sequence[str],
 ) -> Card:
-    salt, people = people_of([cohort])
     facts = {
         "seed": options.seed,
         "cohorts": [cohort.facts],
@@ -246,14 +272,12 @@ def _card(
         "notes": list(notes),
     }
     return Card(
-        name=folder.name,
+        name=name_of(folder),
         architecture=options.architecture,
         arguments=dict(options.arguments),
         targets=tuple(targets),
         input=options.grid,
         recipe=way_of(options.grid),
-        salt=salt,
-        people=people,
         provenance=provenance(**facts),
         preparation=dict(cohort.preparation),
     )

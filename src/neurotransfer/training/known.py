@@ -12,7 +12,7 @@ from neurotransfer.training.inference import features
 # fewer scans tell nothing of what is usual, and too much of themselves
 LEAST_HELD_OUT, LEAST_KNOWN = 5, 20
 # more are not needed to tell what is usual
-MOST_KNOWN = 2000
+MOST_KNOWN = 500
 
 
 def reference_from(encoder: nn.Module, volumes: Any, train: np.ndarray, held_out: np.ndarray) -> Reference | None:

@@ -1,7 +1,7 @@
 """`transfer`: from a model folder and a cohort to a model folder that predicts a target of your own."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,7 @@ from neurotransfer.cohort.volumes import RECIPE
 from neurotransfer.errors import InputError
 from neurotransfer.models.card import Card, people_of
 from neurotransfer.models.checks import require_preparation
-from neurotransfer.models.folder import Model, load_model, new_folder, require_new, save_model
+from neurotransfer.models.folder import Model, load_model, name_of, new_folder, require_new, save_model
 from neurotransfer.models.network import Network
 from neurotransfer.models.overlap import image_hashes, seen_rows
 from neurotransfer.models.reference import Drift, Reference
@@ -99,6 +99,12 @@ def transfer(
             f"model {model.card.name!r} was trained on everybody in cohort {cohort.name!r}; give other people"
         )
     wanted = infer_target(target, cohort.table)
+    # whoever the starting weights have seen, the new model has seen too; images are read before the fit, not after it
+    earlier = model.card if chosen.needs_model else None
+    salt, people = people_of([cohort], earlier.salt if earlier and earlier.people else "")
+    images = image_hashes(cohort, salt) if cohort.has_images else []
+    if earlier and earlier.salt == salt:
+        people, images = (*people, *earlier.people), [*images, *earlier.images]
     labels = cohort.labels(wanted)
     split = _split(cohort, wanted, labels, validation_fraction, seed)
     source = make_source(chosen, model=model, grid=model.card.input, target=wanted, columns=tuple(columns), seed=seed)
@@ -114,6 +120,7 @@ def transfer(
             known, drift = _known(model, network, source, volumes, inputs, split)
             del volumes, inputs
         card = _card(model, cohort, source, best, folder, seed)
+        card = replace(card, salt=salt, people=tuple(sorted({*people})), images=tuple(sorted({*images})))
         made = Model(network, card, known)
         save_model(folder, made)
     return Transferred(made, folder, best.setting, best.validation_scores, n_seen, drift)
@@ -151,10 +158,6 @@ def _split(cohort: Cohort, target: Target, labels: np.ndarray, fraction: float, 
 
 
 def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Path, seed: int) -> Card:
-    # whoever the starting weights have seen, the new model has seen too
-    earlier = model.card.people if source.strategy.needs_model else ()
-    salt, people = people_of([cohort], model.card.salt if earlier else "")
-    images = image_hashes(cohort, salt) if cohort.has_images else []
     facts = {
         "seed": seed,
         "from": model.card.name,
@@ -167,16 +170,13 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         "notes": list(best.fitted.notes),
     }
     return Card(
-        name=folder.name,
+        name=name_of(folder),
         architecture=source.architecture,
         arguments=dict(source.arguments),
         targets=tuple(best.fitted.network.targets.values()),
         input=None if source.columns else model.card.input,
         recipe=RECIPE if source.columns else model.card.recipe,
         strategy=source.strategy.name,
-        salt=salt,
-        people=tuple(sorted({*people, *earlier})),
-        images=tuple(sorted({*images, *(model.card.images if earlier else ())})),
         provenance=provenance(**facts),
         licence=model.card.licence,
         citation=model.card.citation,

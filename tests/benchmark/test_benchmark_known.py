@@ -8,10 +8,11 @@ import pytest
 
 from neurotransfer.artifacts import MANIFEST, read_json
 from neurotransfer.benchmark import benchmark, parse_study
-from neurotransfer.benchmark.known import require_input, without_seen
-from neurotransfer.cohort import Grid, read_cohort
+from neurotransfer.benchmark.known import drift_facts, require_alike, require_input, without_seen
+from neurotransfer.benchmark.workspace import arguments_of, open_workspace
+from neurotransfer.cohort import Cohort, Grid, read_cohort
 from neurotransfer.cohort.recipes import RECIPES
-from neurotransfer.errors import ModelError, StudyError
+from neurotransfer.errors import InputError, ModelError, StudyError
 from neurotransfer.models import load_model, save_model
 from neurotransfer.models.card import Card, people_of
 from neurotransfer.report import report
@@ -62,6 +63,10 @@ def test_a_run_leaves_them_out_of_every_strategy(tiny_values, tiny_cohort, knows
     assert run.results["error"].isna().all()
     facts = next(iter(read_json(tmp_path / "run" / MANIFEST)["models"].values()))
     assert (facts["overlap_participants"], facts["overlap_left_out"]) == (N_SEEN, True)
+    assert set(facts["drift"]["outside"]) <= {
+        f"{person} {session}"
+        for person, session in read_cohort(tiny_cohort).table[["participant_id", "session_id"]].to_numpy()
+    }
     page = report(tmp_path / "run").read_text(encoding="utf-8")
     assert "are left out" in page
     assert "its scores are too good for them" not in page
@@ -114,3 +119,73 @@ def test_a_study_may_take_volumes_as_a_recipe_leaves_them(tiny_values, name):
 def test_a_grid_that_cannot_be_is_refused(tiny_values, grid, said):
     with pytest.raises(StudyError, match=said):
         parse_study(tiny_values | {"grid": grid})
+
+
+def test_scans_outside_are_named_and_none_where_there_is_none(tiny_values, tmp_path):
+    run = benchmark(
+        parse_study(tiny_values | {"protocol": {"sizes": [10], "replicates": 1}, "tasks": {"age": {"target": "age"}}}),
+        tmp_path / "run",
+    )
+    workspace = open_workspace(run.folder)
+    facts = drift_facts(workspace, "multi")
+    assert facts["verdict"] == "alike"
+    assert len(facts["outside"]) <= 5
+    model = replace(workspace.models["multi"], reference=None)
+    assert drift_facts(replace(workspace, models={"multi": model}), "multi")["outside"] == []
+    moved = replace(model, reference=replace(load_model(tiny_values["models"]["multi"]["path"]).reference))
+    moved.reference.features.mean[:] += 100
+    facts = drift_facts(replace(workspace, models={"multi": moved}), "multi")
+    assert facts["verdict"] == "another kind"
+    assert len(facts["outside"]) == len(workspace.cohort)
+    assert all(scan.split()[0] in set(workspace.cohort.participants) for scan in facts["outside"])
+
+
+def own_model(tiny_values, tiny_cohort, **protocol):
+    """The study with a model that it pretrains on its own people."""
+    model = {"cohort": {"path": str(tiny_cohort)}, "targets": ["age"], "training": {"epochs": 1}}
+    return {**tiny_values, "models": {"multi": model}, "protocol": tiny_values["protocol"] | protocol}
+
+
+def test_a_dry_run_knows_whom_a_model_is_yet_to_see(tiny_values, tiny_cohort, tmp_path):
+    benchmark(parse_study(own_model(tiny_values, tiny_cohort)), tmp_path / "run", dry_run=True)
+    for dry in (True, False):
+        with pytest.raises(StudyError, match="everybody in cohort"):
+            benchmark(parse_study(own_model(tiny_values, tiny_cohort, seen="leave out")), tmp_path / "run", dry_run=dry)
+    # and nothing was pretrained
+    assert not (tmp_path / "run" / "models").exists()
+
+
+def test_models_that_are_yet_to_be_pretrained_on_other_recipes_are_refused():
+    cohorts = {
+        name: Cohort(name, pd.DataFrame({"participant_id": ["p"]}), preparation=RECIPES[name].facts())
+        for name in RECIPES
+    }
+    for name, cohort in cohorts.items():
+        assert require_alike("m", cohort, cohort) is None
+        assert require_alike("m", replace(cohort, preparation={}), cohort) is None
+        others = [other for other in cohorts if other != name]
+        with pytest.raises(StudyError, match=f"model 'm' is to be pretrained on scans prepared by recipe {name}"):
+            require_alike("m", cohort, cohorts[others[0]])
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"architecture": "resnet"}, "unknown architecture 'resnet'"),
+        ({"architecture": "vit", "options": {"patch": 0}}, "patch is 1 or more"),
+        ({"architecture": "resnet10", "options": {"patch": 8}}, "does not take"),
+        ({"architecture": "resnet10", "pooling": "average"}, "has no pooling"),
+        ({"architecture": "swin", "width": 0.5}, "has no width"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_by_a_dry_run(tiny_values, tmp_path, network, said):
+    with pytest.raises(InputError, match=said):
+        benchmark(parse_study(tiny_values | {"network": network}), tmp_path / "run", dry_run=True)
+
+
+def test_a_network_that_is_made_for_a_shape_has_that_of_the_volumes(tiny_values):
+    options = {"patch": 16, "channels": 12, "layers": 1, "heads": 2}
+    study = parse_study(tiny_values | {"network": {"architecture": "vit", "options": options}})
+    assert arguments_of(study) == {"shape": tiny_values["grid"]["shape"], "dropout": 0.0, **options}
+    study = parse_study(tiny_values | {"network": {"architecture": "resnet10", "width": 0.5}})
+    assert arguments_of(study) == {"width": 0.5, "dropout": 0.0}

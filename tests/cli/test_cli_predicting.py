@@ -209,3 +209,28 @@ def test_converted_models_run_in_float32_unless_told_otherwise(tiny_cohort, tiny
     for options, said in (([], "float32 convolutions"), (["--precision", "bfloat16"], "bfloat16 convolutions")):
         code, _, told = called("embed", folder, tiny_cohort, "--out", tmp_path / f"{len(options)}.parquet", *options)
         assert (code, said in told) == (0, True)
+
+
+def test_a_foreign_card_does_not_end_a_list(tmp_path, called):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.json").write_text('{"hello": 1}')
+    code, listed, _ = called("models", "list", tmp_path)
+    assert (code, "cannot be read" in listed, "multi-2025" in listed) == (0, True, True)
+
+
+def test_what_is_left_after_an_error_is_named_and_nobody_else_s(tiny_cohort, tiny_model, tmp_path, called, monkeypatch):
+    from neurotransfer.errors import InputError
+    from neurotransfer.predict import blocks
+
+    monkeypatch.setattr(blocks, "MOST_SCANS", 10)
+    monkeypatch.setattr(
+        "neurotransfer.predict.run._add_gap", lambda *_: (_ for _ in ()).throw(InputError("no such thing"))
+    )
+    code, _, said = called("predict", tiny_model, tiny_cohort, "--out", tmp_path / "p.tsv")
+    place = tmp_path / ".p.tsv.parts"
+    assert (code, str(place) in said, "mend it and go on" in said) == (2, True, True)
+    assert place.stat().st_mode & 0o077 == 0
+    assert len(list(place.glob("*/part-*.npz"))) == 5
+    monkeypatch.undo()
+    assert called("predict", tiny_model, tiny_cohort, "--out", tmp_path / "p.tsv")[0] == 0
+    assert not place.exists()

@@ -591,3 +591,23 @@ def test_a_card_of_the_first_format_is_still_read(folder):
     assert load_model(folder).card == made().card
     edit(folder, lambda card: {key: value for key, value in card.items() if key != "preparation"})
     assert load_model(folder).card == made().card
+
+
+def test_a_readme_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / README).write_text("# My notes of ten years")
+    with (
+        pytest.raises(ModelError, match=r"has a README.md of its own.*give another --out"),
+        new_folder(tmp_path / "toy"),
+    ):
+        pytest.fail("it was fitted")
+    with pytest.raises(ModelError, match=r"has a README.md of its own"):
+        save_model(tmp_path / "toy", made())
+    assert (tmp_path / "toy" / README).read_text() == "# My notes of ten years"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a\tb"])
+def test_a_model_that_could_not_be_read_again_is_not_saved(tmp_path, name):
+    with pytest.raises(ModelError, match="cannot be the name of a model"):
+        save_model(tmp_path / "toy", replace(made(), card=replace(made().card, name=name)))
+    assert not (tmp_path / "toy").exists()

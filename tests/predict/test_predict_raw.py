@@ -119,3 +119,60 @@ def test_all_that_fail_are_told_together(card, tmp_path):
     with pytest.raises(CohortError, match="2 problems") as caught:
         ready_scans(folder, card, tmp_path / "out", Choice(), mode=ALWAYS)
     assert all("brain" in problem for problem in caught.value.problems)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `prepare` is asked for, which is then not done."""
+    found = {}
+
+    class AskedError(Exception):
+        pass
+
+    def prepare(path, folder, **options):
+        found.update(options)
+        raise AskedError
+
+    monkeypatch.setattr(raw, "prepare", prepare)
+
+    def ask(*arguments, **options):
+        with pytest.raises(AskedError):
+            ready_scans(*arguments, mode=ALWAYS, **options)
+        return found
+
+    return ask
+
+
+def test_what_is_known_of_raw_scans_comes_along(heads, card, tmp_path, asked):
+    pd.DataFrame(
+        {"participant_id": ["a", "b"], "image": ["a.nii.gz", "b.nii.gz"], "age": [30, 40], "group": ["x", "y"]}
+    ).to_csv(heads / "cohort.tsv", sep="\t", index=False)
+    found = asked(heads / "cohort.tsv", card, tmp_path / "out", Choice(), columns=("age",), needed=("group",))
+    assert found["columns"] == ("age", "group")
+    assert asked(heads / "cohort.tsv", card, tmp_path / "out", Choice())["columns"] == ()
+
+
+def test_scans_without_a_table_have_no_ages_and_need_none(heads, card, tmp_path, asked):
+    assert asked(heads, card, tmp_path / "out", Choice(), columns=("age",))["columns"] == ()
+
+
+def test_a_column_that_is_needed_is_missed_before_anything_is_prepared(heads, card, tmp_path, monkeypatch):
+    monkeypatch.setattr(raw, "prepare", lambda *_, **__: pytest.fail("it was prepared"))
+    with pytest.raises(InputError, match=r"there is no column 'group'.*has no table"):
+        ready_scans(heads, card, tmp_path / "out", Choice(), mode=ALWAYS, needed=("group",))
+    pd.DataFrame({"participant_id": ["a"], "image": ["a.nii.gz"], "groups": ["x"]}).to_csv(
+        heads / "cohort.tsv", sep="\t", index=False
+    )
+    with pytest.raises(InputError, match=r"unknown column 'group'.*did you mean 'groups'"):
+        ready_scans(heads / "cohort.tsv", card, tmp_path / "out", Choice(), mode=ALWAYS, needed=("group",))
+
+
+@pytest.mark.slow
+def test_ages_of_raw_scans_give_a_gap(heads, tiny_model, tmp_path):
+    pd.DataFrame({"participant_id": ["a", "b"], "image": ["a.nii.gz", "b.nii.gz"], "age": [30, 40]}).to_csv(
+        heads / "cohort.tsv", sep="\t", index=False
+    )
+    card = load_model(tiny_model).card
+    ready = ready_scans(heads / "cohort.tsv", card, tmp_path / "out", Choice(), mode=ALWAYS, columns=("age",))
+    table = predict(tiny_model, ready.cohort)
+    np.testing.assert_allclose(table["age_gap"], table["age"] - [30, 40])

@@ -608,3 +608,46 @@ def test_every_column_says_what_it_holds(cohort, model):
     assert found.columns["age_gap"]["Units"] == "years"
     assert found.columns["sex"]["Levels"] == ["F", "M"]
     assert "test-time augmentation" in found.columns["age_sd_views"]["Description"]
+
+
+def test_views_of_an_ensemble_are_those_of_its_mean(cohort, model):
+    one = predict(model, cohort, views=3, seed=1)
+    twice = predict(model, cohort, views=3, seed=1, others=[model])
+    np.testing.assert_allclose(twice["age_sd_views"], one["age_sd_views"], rtol=1e-6)
+    np.testing.assert_allclose(twice["sex_sd_views"], one["sex_sd_views"], rtol=1e-6)
+
+
+def test_views_of_models_that_move_apart_cancel_in_the_mean(cohort, model, tmp_path):
+    """A model whose age goes the other way: their mean stands still, whatever the view."""
+    first = load_model(model)
+    network = Network(first.network.encoder, TARGETS)
+    network.load_state_dict(first.network.state_dict())
+    for value in network.head("age").parameters():
+        value.data *= -1
+    other = save(
+        network, TARGETS, tmp_path / "mirrored", architecture="sfcn", arguments=first.card.arguments, input=GRID
+    )
+    found = predict(model, cohort, views=3, others=[other])
+    assert found["age_sd_views"].max() < 1e-4
+    np.testing.assert_allclose(found["age"], 50, atol=1e-4)
+    assert found["age_sd_models"].min() > 0.1
+
+
+def test_targets_that_not_all_models_have_are_named(cohort, model, other_model):
+    assert "not all models predict scanner alike: left out" in predicted(model, cohort, Asked((other_model,))).notes
+
+
+def test_bins_of_an_ensemble_are_those_of_the_mixture(cohort, model, tmp_path):
+    first, folders = load_model(model), []
+    options = {"architecture": "sfcn", "arguments": first.card.arguments, "input": GRID}
+    for shift in (0.0, 10.0):
+        target = Target("age", "continuous", reading="bins", levels=(40 + shift, 50 + shift, 60 + shift))
+        with seeded(4):
+            network = Network(first.network.encoder, [target])
+        folders.append(save(network, [target], tmp_path / f"m{shift:g}", **options))
+    one, other = (predict(folder, cohort) for folder in folders)
+    both = predict(folders[0], cohort, others=folders[1:])
+    np.testing.assert_allclose(other["age_sd_bins"], one["age_sd_bins"], rtol=1e-5)
+    # two distributions ten years apart: their own variance, and 25 of the distance
+    np.testing.assert_allclose(both["age_sd_bins"], np.sqrt(one["age_sd_bins"] ** 2 + 25), rtol=1e-5)
+    np.testing.assert_allclose(both["age"], one["age"] + 5, rtol=1e-5)

@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from neurotransfer.cohort import Cohort, Grid, holdout_split, read_cohort, store_volumes
-from neurotransfer.errors import InputError, ModelError, NeurotransferError, StorageError
+from neurotransfer.errors import (
+    ImageError,
+    InputError,
+    InterruptedRunError,
+    ModelError,
+    NeurotransferError,
+    StorageError,
+)
 from neurotransfer.models import load_model
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.pretrain import run as module
@@ -334,3 +341,35 @@ def test_training_ends_early_when_the_validation_loss_does_not_fall(people, tmp_
     model = pretrain(people, ["sex"], tmp_path / "m", options, on_epoch=rows.append)
     assert [row["epoch"] for row in rows] == [1, 2]
     assert model.card.provenance["best_epoch"] == 1
+
+
+def test_images_are_read_before_the_fit_and_once_for_all_tries(people, tmp_path, monkeypatch):
+    """So that one that has gone bad costs no fit, and several processes do not wait for one."""
+    calls, real = [], module.image_hashes
+    monkeypatch.setattr(module, "image_hashes", lambda *arguments: (calls.append(1), real(*arguments))[1])
+
+    def stop(*_, **__):
+        assert calls
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "fit", stop)
+    for _ in range(2):
+        with pytest.raises(InterruptedRunError):
+            pretrain(people, ["age"], tmp_path / "m", OPTIONS)
+    assert len(calls) == 1
+    kept = json.loads((tmp_path / "m" / "images.json").read_text())
+    assert len(kept["hashes"]) == len(people)
+    monkeypatch.undo()
+    model = pretrain(people, ["age"], tmp_path / "m", OPTIONS)
+    assert sorted(kept["hashes"]) == list(model.card.images)
+    assert (model.card.salt, (tmp_path / "m" / "images.json").exists()) == (kept["salt"], False)
+
+
+def test_a_bad_image_leaves_no_folder(people, tmp_path, monkeypatch):
+    def bad(*_):
+        raise ImageError("cannot read it")
+
+    monkeypatch.setattr(module, "image_hashes", bad)
+    with pytest.raises(ImageError):
+        pretrain(people, ["age"], tmp_path / "m", OPTIONS)
+    assert not (tmp_path / "m").exists()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from neurotransfer.cohort import read_cohort
-from neurotransfer.errors import InputError, ModelError
+from neurotransfer.errors import ImageError, InputError, ModelError
 from neurotransfer.models import load_model
 from neurotransfer.models.card import people_of
 from neurotransfer.models.overlap import image_hashes
@@ -159,3 +159,30 @@ def test_no_participant_is_in_train_and_validation(cohort, tiny_model, tmp_path,
     people = cohort.participants
     assert not set(people[seen[0].train]) & set(people[seen[0].validation])
     assert len(set(people[seen[0].validation])) == pytest.approx(0.2 * cohort.n_participants, abs=2)
+
+
+def test_a_model_in_the_folder_that_one_is_in_bears_its_name(cohort, tiny_model, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    transfer(tiny_model, cohort, "age", "frozen", ".", grid={"penalty": [1.0]})
+    assert load_model(tmp_path / "mine").card.name == "mine"
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\nb", "..."])
+def test_a_folder_whose_name_no_model_can_bear_is_refused_before_the_fit(
+    cohort, tiny_model, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(run_module, "fit_best", lambda *_, **__: pytest.fail("it was fitted"))
+    with pytest.raises(ModelError, match="cannot be the name of a model"):
+        transfer(tiny_model, cohort, "age", "frozen", tmp_path / name, grid={"penalty": [1.0]})
+    assert not (tmp_path / name).exists()
+
+
+def test_an_image_that_has_gone_bad_costs_no_fit(cohort, tiny_model, tmp_path, monkeypatch):
+    def bad(*_):
+        raise ImageError("cannot read it")
+
+    monkeypatch.setattr(run_module, "image_hashes", bad)
+    monkeypatch.setattr(run_module, "fit_best", lambda *_, **__: pytest.fail("it was fitted"))
+    with pytest.raises(ImageError, match="cannot read it"):
+        transfer(tiny_model, cohort, "age", "frozen", tmp_path / "m", grid={"penalty": [1.0]})

@@ -122,7 +122,7 @@ def blocks(
     parts = [np.arange(start, min(start + size, len(cohort))) for start in range(0, len(cohort), size)]
     paths = [None if folder is None else folder / f"part-{int(rows[0]):07d}.npz" for rows in parts]
     # what is kept is read again when its turn comes: memory must not grow
-    is_kept = [path is not None and path.is_file() and Block.from_file(path, names) is not None for path in paths]
+    is_kept = [_is_kept(path, names, rows) for path, rows in zip(paths, parts, strict=True)]
     missing = [place for place, is_there in enumerate(is_kept) if not is_there]
     with ThreadPoolExecutor(max(1, wanted.workers)) as pool:
         coming = ahead(missing, lambda place: _load(model, cohort, parts[place], pool))
@@ -137,6 +137,11 @@ def blocks(
             for _ in rows if on_scan is not None else ():
                 on_scan()  # type: ignore[misc]
             yield block
+
+
+def _is_kept(path: Path | None, names: list[str], rows: np.ndarray) -> bool:
+    block = None if path is None or not path.is_file() else Block.from_file(path, names)
+    return block is not None and np.array_equal(block.rows, rows)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -50,7 +50,7 @@ def test_simulate_writes_a_cohort_that_can_be_read(tmp_path):
     assert table["participant_id"].nunique() == 3
 
 
-def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path):
+def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path, called):
     model, fitted = tmp_path / "model", tmp_path / "fitted"
     grid = ["--shape", "32,38,32", "--voxel-size", "5.0526315789473681"]
     done = ok("pretrain", tiny_cohort, "--targets", "age,sex", "--out", model, "--width", 0.0625, "--epochs", 1, *grid)
@@ -62,20 +62,20 @@ def test_pretrain_transfer_predict_embed(tiny_cohort, tmp_path):
     assert "optimistic" in done.stdout
     assert "40 of these participants were in the pretraining" in done.stderr
     assert load_model(fitted).card.strategy == "frozen"
-    done = ok("predict", fitted, tiny_cohort, "--out", tmp_path / "p.tsv")
-    assert "note: the model was trained on 40 of these people" in done.stderr
+    code, _, said = called("predict", fitted, tiny_cohort, "--out", tmp_path / "p.tsv")
+    assert (code, "note: the model was trained on 40 of these people" in said) == (0, True)
     table = pd.read_csv(tmp_path / "p.tsv", sep="\t")
     assert {"diagnosis", "diagnosis_probability_patient", "diagnosis_probability_control"} <= set(table)
     assert table["diagnosis_probability_patient"].between(0, 1).all()
     head = next((tiny_cohort.parent / "heads").iterdir())
-    said = ok("predict", fitted, head, "--out", tmp_path / "one.csv").stderr
+    said = called("predict", fitted, head, "--out", tmp_path / "one.csv")[2]
     # the file has another name for the person, and the image tells who it is
     assert [line.split(":")[1] for line in said.splitlines() if line.startswith("note")] == [
         " engine",
         " the model was trained on 1 of these people",
     ]
     assert len(pd.read_csv(tmp_path / "one.csv")) == 1
-    ok("embed", fitted, tiny_cohort, "--out", tmp_path / "e.parquet")
+    assert called("embed", fitted, tiny_cohort, "--out", tmp_path / "e.parquet")[0] == 0
     assert [column for column in pd.read_parquet(tmp_path / "e.parquet") if column.startswith("feature_")]
 
 
@@ -116,25 +116,28 @@ def test_pretraining_takes_every_option_of_the_engine(tiny_cohort, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["transfer", "predict", "embed"])
-def test_every_command_that_runs_a_network_says_on_what(command, tiny_cohort, tiny_model, tmp_path):
+def test_every_command_that_runs_a_network_says_on_what(command, tiny_cohort, tiny_model, tmp_path, called):
     more = ["--target", "age", "--strategy", "frozen"] if command == "transfer" else []
-    done = ok(command, tiny_model, tiny_cohort, "--out", tmp_path / "out.tsv", "--precision", "float32", *more)
-    line = [line for line in done.stderr.splitlines() if line.startswith("note: engine: ")]
+    code, _, said = called(
+        command, tiny_model, tiny_cohort, "--out", tmp_path / "out.tsv", "--precision", "float32", *more
+    )
+    assert code == 0
+    line = [line for line in said.splitlines() if line.startswith("note: engine: ")]
     assert len(line) == 1
     assert "float32 convolutions" in line[0]
 
 
-def test_a_scan_is_predicted_alike_alone_and_among_others(tiny_cohort, tiny_model, tmp_path):
+def test_a_scan_is_predicted_alike_alone_and_among_others(tiny_cohort, tiny_model, tmp_path, called):
     table = pd.read_csv(tiny_cohort, sep="\t")
     head = tiny_cohort.parent / table["image"][4]
-    ok("predict", tiny_model, tiny_cohort.parent / "heads", "--out", tmp_path / "all.parquet")
-    ok("predict", tiny_model, head, "--out", tmp_path / "one.parquet")
+    assert called("predict", tiny_model, tiny_cohort.parent / "heads", "--out", tmp_path / "all.parquet")[0] == 0
+    assert called("predict", tiny_model, head, "--out", tmp_path / "one.parquet")[0] == 0
     every, one = pd.read_parquet(tmp_path / "all.parquet"), pd.read_parquet(tmp_path / "one.parquet")
     same = every[every["image"] == str(head.resolve())]
     assert same["age"].iloc[0] == pytest.approx(one["age"].iloc[0], abs=1e-3)
 
 
-def test_benchmark_and_report(tiny_cohort, tmp_path):
+def test_benchmark_and_report(tiny_cohort, tmp_path, called, monkeypatch):
     study = tmp_path / "study.toml"
     study.write_text(
         f'name = "small"\ncohort = {{ path = {json.dumps(str(tiny_cohort))} }}\n'
@@ -142,15 +145,16 @@ def test_benchmark_and_report(tiny_cohort, tmp_path):
         '[[strategies]]\nstrategy = "linear"\n[[strategies]]\nstrategy = "voxels"\n'
         "[protocol]\nsizes = [10, 15]\nreplicates = 3\n"
     )
-    done = ok("benchmark", study, "--dry-run", cwd=tmp_path)
-    assert "12 cells, 108 fits" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    code, shown, _ = called("benchmark", study, "--dry-run")
+    assert (code, "12 cells, 108 fits" in shown) == (0, True)
     assert not (tmp_path / "runs").exists()
     done = ok("benchmark", study, "--workers", 1, cwd=tmp_path)
     assert "108 fits lie in runs/small/results.parquet" in done.stdout
     manifest = json.loads((tmp_path / "runs" / "small" / "manifest.json").read_text())
     assert manifest["command"].startswith("neurotransfer benchmark")
     page = tmp_path / "page.html"
-    ok("report", tmp_path / "runs" / "small", "--out", page, "--published", "age=november_age")
+    assert called("report", tmp_path / "runs" / "small", "--out", page, "--published", "age=november_age")[0] == 0
     assert "<svg" in page.read_text()
 
 
@@ -166,16 +170,16 @@ real = { path = "cohort.tsv", target = "age", share = 0.7, sizes = [8], draws = 
 """
 
 
-def test_pretrain_on_simulated_heads_then_embed(tiny_cohort, tmp_path):
+def test_pretrain_on_simulated_heads_then_embed(tiny_cohort, tmp_path, called):
     study = tmp_path / "small.toml"
     study.write_text(SIMULATED)
     done = ok("pretrain", study, "--out", tmp_path / "model", "--data", tiny_cohort.parent, "--threads", 1)
     assert "real_mae_8" in done.stdout
     assert len(pd.read_csv(tmp_path / "model" / "training.tsv", sep="\t")) == 2
-    done = ok("pretrain", study, "--out", tmp_path / "blind")
-    assert "note: without --data no real people judge the features" in done.stderr
-    assert "real_mae" not in done.stdout
-    ok("embed", tmp_path / "model", tiny_cohort, "--out", tmp_path / "e.parquet")
+    code, shown, said = called("pretrain", study, "--out", tmp_path / "blind")
+    assert (code, "note: without --data no real people judge the features" in said) == (0, True)
+    assert "real_mae" not in shown
+    assert called("embed", tmp_path / "model", tiny_cohort, "--out", tmp_path / "e.parquet")[0] == 0
     columns = pd.read_parquet(tmp_path / "e.parquet").filter(like="feature_").columns
     assert len(columns) == load_model(tmp_path / "model").network.encoder.n_features
 

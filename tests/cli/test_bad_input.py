@@ -251,6 +251,7 @@ def test_an_interrupted_training_says_so_and_leaves_no_half_model(stage, tiny_co
         assert not place.exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_is_finished(tmp_path, tiny_cohort):
     """A real file system of 6 MiB, filled while the benchmark writes; with room, the same command goes on."""
     disk = tmp_path / "disk"

@@ -203,11 +203,17 @@ def test_an_architecture_that_cannot_be_is_told(tiny_cohort, tmp_path, called, o
     assert not (tmp_path / "m").exists()
 
 
-def test_converted_models_run_in_float32_unless_told_otherwise(tiny_cohort, tiny_model, tmp_path, called):
+def test_converted_models_run_in_float32_unless_told_otherwise(tiny_cohort, tiny_model, tmp_path, called, monkeypatch):
+    # what a machine would choose by itself
+    monkeypatch.setenv("NEUROTRANSFER_PRECISION", "bfloat16")
     model = load_model(tiny_model)
     folder = save_model(tmp_path / "m", replace(model, card=replace(model.card, strategy="converted")))
-    for options, said in (([], "float32 convolutions"), (["--precision", "bfloat16"], "bfloat16 convolutions")):
-        code, _, told = called("embed", folder, tiny_cohort, "--out", tmp_path / f"{len(options)}.parquet", *options)
+    for place, (given, options, said) in enumerate([
+        (tiny_model, [], "bfloat16 convolutions"),
+        (folder, [], "float32 convolutions"),
+        (folder, ["--precision", "bfloat16"], "bfloat16 convolutions"),
+    ]):  # fmt: skip
+        code, _, told = called("embed", given, tiny_cohort, "--out", tmp_path / f"{place}.parquet", *options)
         assert (code, said in told) == (0, True)
 
 

@@ -102,6 +102,7 @@ def test_killed_at_any_time_it_ends_with_the_same_bytes(seed, tiny_cohort, undis
     alike(tmp_path / "model", undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_while_the_volumes_are_made_it_begins_them_anew(tiny_cohort, undisturbed, tmp_path):
     process = begin(tiny_cohort, tmp_path / "model")
     wait_for(tmp_path / "model" / "volumes", process)

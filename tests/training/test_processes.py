@@ -77,6 +77,7 @@ def test_two_processes_of_our_own_launching_with_parts_of_batches_are_one(alone)
     assert "Grad strides" not in errors
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_where_they_were_stopped(alone, tmp_path):
     path = tmp_path / "checkpoint.pt"
     found(torchrun("2", "0", "plain", str(path)))

@@ -145,14 +145,8 @@ def toml(value):
     return json.dumps(value)
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        signal.SIGKILL,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_path, how):
     (tmp_path / "tiny.toml").write_text("\n".join(f"{key} = {toml(value)}" for key, value in tiny_study.items()))
     command = [sys.executable, "-m", "neurotransfer", "benchmark", str(tmp_path / "tiny.toml")]

@@ -235,10 +235,10 @@ for shape in ((32, 32, 32), (40, 48, 47), (64, 64, 64)):
 """
 
 
-@pytest.mark.parametrize(
-    "instructions",
-    ["AVX512_CORE_BF16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("AVX512_CORE", "AVX2", "DEFAULT"))],
-)
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("AVX512_CORE", "AVX2", "DEFAULT")]
+
+
+@pytest.mark.parametrize("instructions", ["AVX512_CORE_BF16", *OTHERS])
 def test_no_layer_is_trusted_that_is_wrong_whatever_the_processor(instructions):
     """Other processors than this one, as far as it can play them: on those with AVX-512 bf16 alone the trap is real."""
     done = subprocess.run([sys.executable, "-c", TRAP], capture_output=True, text=True, check=False,

@@ -38,8 +38,8 @@ def _front(card: Card) -> list[str]:
     facts: dict[str, object] = {"license": card.licence.lower() if known else "other"}
     facts |= {} if known else {"license_name": card.licence}
     facts |= {"library_name": "neurotransfer", "tags": [*TAGS, card.architecture]}
-    # JSON is YAML, and quotes whatever a name may hold
-    return ["---", *(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in facts.items()), "---"]
+    # JSON is YAML, and quotes whatever a name may hold, the line breaks of Unicode too
+    return ["---", *(f"{key}: {json.dumps(value)}" for key, value in facts.items()), "---"]
 
 
 def _parts(card: Card) -> Iterable[str]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurotransfer.cohort import Cohort, Grid, load_volume, store_volumes
-from neurotransfer.cohort.contract import Contract, input_from_dict, input_to_dict
+from neurotransfer.cohort.contract import Contract, alignment_for, described, input_from_dict, input_to_dict
 from neurotransfer.cohort.recipes import RECIPES, get_recipe
 from neurotransfer.errors import ImageError, InputError
 
@@ -174,3 +174,22 @@ def test_whole_numbers_up_to_255_come_back_exactly(tmp_path):
     table = pd.DataFrame({"participant_id": ["a"], "session_id": [""], "image": [str(path)], "mask": [""]})
     store = store_volumes(tmp_path / "store", Cohort("toy", table), contract)
     np.testing.assert_allclose(store[0] * np.float32(255), voxels, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("said", ["world", "centre"])
+def test_native_volumes_of_a_recipe_need_no_word_on_where_they_lie(name, said):
+    assert alignment_for(EVERY[name], said) == ("centre" if EVERY[name].space == "native" else said)
+    assert alignment_for(None, said) == alignment_for(Grid(), said) == said
+
+
+def test_inputs_are_described():
+    assert described(None) == "columns of a table"
+    assert described(Grid((40, 48, 32), 2.5)) == "volumes of 40 x 48 x 32 voxels of 2.5 mm"
+    assert described(SMALL) == "volumes as recipe 'sfcn-ukb' leaves them, 10 x 12 x 11 voxels"
+
+
+@pytest.mark.parametrize("values", [{}, {"shape": [32, 32, 32]}, {"voxel_size_mm": 4.0}])
+def test_half_a_grid_is_refused(values):
+    with pytest.raises(InputError, match="a grid has shape and voxel_size_mm"):
+        input_from_dict(values)

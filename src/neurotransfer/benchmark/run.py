@@ -30,6 +30,7 @@ from neurotransfer.benchmark.workspace import (
     write_study,
 )
 from neurotransfer.cohort import Cohort, read_cohort, store_volumes
+from neurotransfer.cohort.contract import alignment_for
 from neurotransfer.errors import InputError, InterruptedRunError, StudyError
 from neurotransfer.models.card import Card
 from neurotransfer.models.checks import require_preparation
@@ -100,7 +101,7 @@ def benchmark(
     study = _with_model_paths(study, base)
     folder = Path(out) if out is not None else Path("runs") / study.name
     if dry_run:
-        cohort = _read(study.cohort, base, _targets(study), progress)
+        cohort = _read(study, study.cohort, base, _targets(study), progress)
         return Run(folder, _first_plan(study, base, cohort), None)
     _require_same_study(folder, study, resume)
     lock = FileLock(folder / ".lock", timeout=0)
@@ -123,7 +124,7 @@ def benchmark(
 def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, progress: Progress) -> Run:
     started = time.perf_counter()
     require_same_kind(folder)
-    cohort = _read(study.cohort, base, _targets(study), progress)
+    cohort = _read(study, study.cohort, base, _targets(study), progress)
     plan = _first_plan(study, base, cohort)
     write_study(folder, plan)
     _make_models(study, base, folder, progress)
@@ -172,20 +173,19 @@ def _targets(study: Study) -> list[str]:
     return sorted({part.target for part in study.tasks.values() if not part.kind})
 
 
-def _read(part: CohortPart, base: Path, targets: list[str], progress: Progress) -> Cohort:
+def _read(study: Study, part: CohortPart, base: Path, targets: list[str], progress: Progress) -> Cohort:
     with progress(f"check {part.path}", 0) as advance:
-        return read_cohort(
-            base / part.path,
-            **part.model_dump(exclude={"path"}),
-            targets=targets,
-            on_scan=advance,
-        )
+        return read_cohort(base / part.path, **_options(study, part), targets=targets, on_scan=advance)
+
+
+def _options(study: Study, part: CohortPart) -> dict[str, Any]:
+    return part.model_dump(exclude={"path"}) | {"alignment": alignment_for(input_of(study), part.alignment)}
 
 
 def _first_plan(study: Study, base: Path, cohort: Cohort) -> Plan:
     """The plan before any model of the study is pretrained: what cannot be is found out now, and not after hours."""
     others = {
-        name: read_cohort(base / part.cohort.path, **part.cohort.model_dump(exclude={"path"}), check=False)
+        name: read_cohort(base / part.cohort.path, **_options(study, part.cohort), check=False)
         for name, part in study.models.items()
         if part.cohort is not None
     }
@@ -235,7 +235,7 @@ def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> 
         path = model_folder(folder, study, name)
         if part.cohort is None or (path / "model.json").is_file():
             continue
-        cohort = _read(part.cohort, base, list(part.targets), progress)
+        cohort = _read(study, part.cohort, base, list(part.targets), progress)
         options = Pretraining(
             grid=input_of(study),
             architecture=study.network.architecture,

@@ -72,11 +72,13 @@ def check(
 
 
 def _check_scans(model: Any, scans: Path, alignment: str, choice: dict[str, Any]) -> None:
+    from neurotransfer.cohort.contract import alignment_for
     from neurotransfer.models.overlap import seen_rows
     from neurotransfer.predict import predicted, read_scans
     from neurotransfer.progress import bar
 
-    cohort = read_scans(scans, images=model.card.input is not None, alignment=alignment, **choice)
+    taken = model.card.input
+    cohort = read_scans(scans, images=taken is not None, alignment=alignment_for(taken, alignment), **choice)
     say(cohort.notes)
     with bar("scans", len(cohort)) as advance:
         found = predicted(model, cohort, on_scan=advance)

@@ -199,6 +199,8 @@ def transfer(
     ] = False,
 ) -> None:
     """Adapt a model to your target by one strategy and write a model folder."""
+    from neurotransfer.cohort.contract import alignment_for
+    from neurotransfer.models.folder import read_card
     from neurotransfer.progress import bar
     from neurotransfer.training import Recipe
     from neurotransfer.transfer import get_strategy
@@ -207,7 +209,7 @@ def transfer(
 
     tried = settings_of(get_strategy(strategy))
     use_engine(device, precision)
-    scans = read(cohort, space, desc, mask, alignment, [target])
+    scans = read(cohort, space, desc, mask, alignment_for(read_card(model).input, alignment), [target])
     with bar("settings", len(tried)) as advance:
         made = run_transfer(model, scans, target, strategy, out, columns=names(regional), recipe=Recipe(epochs=epochs),
                             validation_fraction=validation_fraction, seed=seed, leave_out_seen=leave_out_seen,

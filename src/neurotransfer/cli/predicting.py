@@ -219,6 +219,7 @@ def _remove_if_empty(place: Path) -> bool:
 
 def _cohort(call: _Call, cards: list[Any], place: Path) -> tuple[Any, Any]:
     """The cohort of what a user has, and what became of it when it was raw and had to be prepared."""
+    from neurotransfer.cohort.contract import alignment_for
     from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
     from neurotransfer.prepare.inputs import Choice
     from neurotransfer.progress import bar, late_bar
@@ -239,8 +240,9 @@ def _cohort(call: _Call, cards: list[Any], place: Path) -> tuple[Any, Any]:
             return ready.cohort, ready
     with bar("check", 0) as advance:
         cohort = read_scans(
-            call.scans, on_scan=advance, images=card.input is not None, alignment=call.alignment, **call.choice
-        )
+            call.scans, on_scan=advance, images=card.input is not None,
+            alignment=alignment_for(card.input, call.alignment), **call.choice,
+        )  # fmt: skip
     say(cohort.notes)
     return cohort, None
 

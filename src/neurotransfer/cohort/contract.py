@@ -102,6 +102,16 @@ def described(taken: Input | None) -> str:
     return f"volumes as recipe {taken.recipe!r} leaves them, {shape} voxels"
 
 
+def alignment_for(taken: Input | None, alignment: str) -> str:
+    """How a cohort is read for an input: native volumes just as a recipe leaves them are laid nowhere, whatever was said.
+
+    Example:
+        >>> alignment_for(Grid(), "world")
+        'world'
+    """
+    return "centre" if isinstance(taken, Contract) and taken.space == NATIVE else alignment
+
+
 def input_to_dict(taken: Input) -> dict[str, Any]:
     """A grid or a contract as plain values; `input_from_dict` is the inverse.
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from neurotransfer.models.network import (
 )
 from neurotransfer.targets import Target
 from neurotransfer.training import Examples, Recipe, features, fit
+from neurotransfer.training.numerics import layer_shapes
 
 SHAPE = (33, 36, 32)
 COLUMNS = ["left", "right", "whole"]
@@ -42,8 +44,17 @@ SMALL = {
 FIXED = ("tissue", "voxels", "columns")
 NETWORKS = [name for name in SMALL if name not in FIXED]
 VOLUMETRIC = ["resnet10", "resnet18", "resnet50", "densenet121", "swin", "vit"]
-EVERY = pytest.mark.parametrize("name", SMALL)
-EVERY_NETWORK = pytest.mark.parametrize("name", NETWORKS)
+NEEDS_MONAI = pytest.mark.skipif(find_spec("monai") is None, reason="the extra `monai` is not installed")
+
+
+def every(names):
+    """A case a name, left out where what it is built on is not installed."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=NEEDS_MONAI if name in VOLUMETRIC else ()) for name in names]
+    )
+
+
+EVERY, EVERY_NETWORK = every(SMALL), every(NETWORKS)
 TARGETS = (Target("age", "continuous"), Target("sex", "binary", classes=("F", "M")))
 
 
@@ -130,9 +141,10 @@ def test_groups_hold_every_weight_once_from_input_to_output(built, name):
     # all of them learn
     torch.manual_seed(0)
     encoder(torch.from_numpy(inputs(name))[:, None]).square().sum().backward()
+    silent = [key for key, weight in encoder.named_parameters() if weight.grad is None]
     # a bias that a batch norm takes away again is not trained, see models/fused.py
-    silent = [key for key, weight in encoder.named_parameters() if weight.grad is None and not key.endswith(".0.bias")]
-    assert not silent
+    assert not [key for key in silent if not (name.startswith("sfcn") and key.endswith(".0.bias"))]
+    assert all(torch.isfinite(weight.grad).all() for weight in encoder.parameters() if weight.grad is not None)
     # what is nearer to the input comes earlier; members of a panel lie side by side
     order = [places[id(weight)] for weight in encoder.parameters()]
     assert order == sorted(order) or name == "sfcn-panel"
@@ -153,15 +165,39 @@ def test_a_head_is_replaced_by_one_call(built, name):
 
 @EVERY
 def test_an_unknown_argument_is_refused(name):
-    with pytest.raises((ModelError, InputError), match="colour"):
+    with pytest.raises(ModelError, match="colour"):
         build_encoder(name, {**SMALL[name], "colour": "blue"})
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 8), (33, 36), (3, 33, 36, 31)])
+@pytest.mark.parametrize("shape", [(8, 8, 8), (33, 36), (), (3, 33, 36, 31)])
 @EVERY_NETWORK
 def test_volumes_that_it_cannot_take_are_refused(built, name, shape):
     with pytest.raises(InputError, match="takes volumes"):
         built(name)(torch.zeros(1, 1, *shape))
+
+
+@every(VOLUMETRIC)
+def test_volumes_of_two_channels_are_refused(built, name):
+    with pytest.raises(InputError, match=r"takes volumes \(n, 1, x, y, z\) with .*, got \(1, 2, 33, 36, 32\)"):
+        built(name)(torch.zeros(1, 2, *SHAPE))
+
+
+@EVERY_NETWORK
+def test_its_convolutions_are_found_without_running_them(built, name):
+    """Which convolutions must run in float32 is asked of every one, see training/numerics.py."""
+    expected = {key for key, module in built(name).named_modules() if isinstance(module, torch.nn.Conv3d)}
+    assert set(layer_shapes(built(name), (1, 1, *SHAPE))) == expected
+
+
+@EVERY_NETWORK
+def test_features_in_bfloat16_are_those_in_float32_up_to_rounding(built, name):
+    volumes = torch.from_numpy(inputs(name))[:, None]
+    with torch.inference_mode():
+        exact = built(name)(volumes)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = built(name)(volumes)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, rtol=0, atol=0.03 * float(exact.abs().max()))
 
 
 @EVERY_NETWORK

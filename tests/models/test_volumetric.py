@@ -10,6 +10,8 @@ import torch
 from neurotransfer.errors import InputError, ModelError
 from neurotransfer.models.network import build_encoder, seeded
 
+pytest.importorskip("monai", reason="the extra `monai` is not installed")
+
 
 @pytest.mark.parametrize("depth", [10, 18, 50])
 def test_a_resnet_is_that_of_monai(depth):
@@ -63,19 +65,40 @@ def test_the_last_stage_of_a_swin_transformer_is_averaged():
     assert ours.n_features == 192
 
 
+def test_a_swin_transformer_merges_every_patch_once():
+    """Early versions of MONAI took some of eight neighbours twice, and their weights would mean something else here."""
+    merging = build_encoder("swin", {"channels": 3, "depths": [1, 1, 1, 1], "window": 2}).body.layers1[0].downsample
+    merging.norm = merging.reduction = torch.nn.Identity()
+    patches = torch.arange(2.0 * 4 * 2 * 6 * 3).reshape(2, 4, 2, 6, 3)
+    merged = merging(patches)
+    assert merged.shape == (2, 2, 1, 3, 24)
+    assert torch.equal(merged.flatten().sort().values, patches.flatten())
+    eight = patches[0, 2:, :, 2:4].reshape(8, 3)
+    assert torch.equal(merged[0, 1, 0, 1], eight.flatten())
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
         ("resnet10", {"width": 0}, "resnet10: width is above 0"),
         ("resnet50", {"width": float("nan")}, "width is above 0"),
         ("densenet121", {"width": -1}, "densenet121: width"),
-        ("resnet18", {"width": 0.1, "dropout": 1}, "0 <= dropout < 1"),
+        ("resnet18", {"width": 0.1, "dropout": 1}, "resnet18: dropout is from 0 to below 1, got 1"),
         ("swin", {"channels": 25}, "channels is a multiple of 3, got 25"),
-        ("swin", {"depths": [1, 1]}, "depths is four numbers"),
-        ("swin", {"window": 0, "patch": 0}, "window is 1 or more, got 0; patch is 1 or more"),
+        ("resnet10", {"width": "wide"}, "width is above 0 and finite, got 'wide'"),
+        ("resnet10", {"width": True, "dropout": None}, "width is .*, got True; dropout is .*, got None"),
+        ("densenet121", {"dropout": float("nan")}, "dropout is from 0 to below 1, got nan"),
+        ("swin", {"channels": 24.0}, "channels is a multiple of 3, got 24.0"),
+        ("swin", {"depths": [1, 1]}, "depths is four whole numbers"),
+        ("swin", {"depths": 3}, "depths is four whole numbers of 1 or more, got 3"),
+        ("swin", {"depths": [1.5, 1, 1, 1]}, r"got \[1.5, 1, 1, 1\]"),
+        ("swin", {"window": 0, "patch": 2.5}, "window is a whole number of 1 or more, got 0; patch is .*, got 2.5"),
         ("vit", {"shape": [32, 32]}, "shape is three whole numbers"),
+        ("vit", {"shape": [32, 32, 0]}, "shape is three whole numbers"),
+        ("vit", {"shape": "abc"}, "shape is three whole numbers"),
+        ("vit", {"shape": 5, "layers": True, "heads": 0}, "shape is .*; layers is .*, got True; heads is .*, got 0$"),
         ("vit", {"shape": [32, 32, 32], "channels": 25, "heads": 6}, "channels is a multiple of heads, 6"),
-        ("vit", {"shape": [32, 32, 32], "patch": 0}, "patch is 1 or more"),
+        ("vit", {"shape": [32, 32, 32], "patch": 0}, "patch is a whole number of 1 or more"),
         ("vit", {}, "does not take"),
         ("resnet10", {"depth": 50}, "does not take"),
     ],
@@ -93,11 +116,21 @@ def test_a_transformer_takes_one_shape():
 
 def test_without_monai_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "monai.networks", None)
-    for name in ("resnet10", "densenet121", "swin"):
+    said_to_be_missing()
+
+
+def test_without_einops_it_is_said_before_anything_runs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "einops", None)
+    said_to_be_missing()
+
+
+def said_to_be_missing():
+    for name in ("resnet10", "densenet121", "swin", "vit"):
+        arguments = {"shape": [32, 32, 32]} if name == "vit" else {}
         with pytest.raises(
             ModelError, match=rf"architecture '{name}' needs MONAI.*pip install 'neurotransfer\[monai\]'"
         ):
-            build_encoder(name, {})
+            build_encoder(name, arguments)
 
 
 def test_monai_is_imported_when_it_is_needed_only():
@@ -123,5 +156,15 @@ GOLDEN_ARGUMENTS = {
     "resnet10": {"width": 0.125},
     "densenet121": {"width": 0.125},
     "vit": {"shape": [32, 33, 34], "patch": 8, "channels": 24, "layers": 2, "heads": 3},
+    "resnet18": {"width": 0.125},
+    "resnet50": {"width": 0.125},
+    "swin": {"channels": 12, "depths": [1, 1, 1, 1]},
 }
-GOLDEN = {"resnet10": 3.518455, "densenet121": 4.656785, "vit": 17.593264}
+GOLDEN = {
+    "resnet10": 3.518455,
+    "densenet121": 4.656785,
+    "vit": 17.593264,
+    "resnet18": 7.814108,
+    "resnet50": 165.624285,
+    "swin": 105.330932,
+}

@@ -18,10 +18,12 @@ SWIN_HEADS = (3, 6, 12, 24)
 
 def _monai(name: str) -> Any:
     try:
+        # MONAI asks for einops only when a transformer runs, and then in its own words
+        import einops  # noqa: F401
         from monai.networks import nets
     except ImportError:
         raise ModelError(
-            f"architecture {name!r} needs MONAI, which is not installed; run `pip install 'neurotransfer[monai]'`"
+            f"architecture {name!r} needs MONAI and einops, which are not installed; run `pip install 'neurotransfer[monai]'`"
         ) from None
     return nets
 
@@ -36,6 +38,9 @@ class VolumetricEncoder(nn.Module):
         dropout: of the features.
         filling: voxels that are added before and behind, from the last axis on, as torch counts them.
         shape: that volumes must have; None for any with sides of 32 voxels or more.
+
+    Raises:
+        InputError: for volumes of another shape.
     """
 
     def __init__(
@@ -48,16 +53,15 @@ class VolumetricEncoder(nn.Module):
         shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise InputError(f"an encoder takes 0 <= dropout < 1, got {dropout!r}")
         self.body, self.n_features = body, n_features
         self.dropout = nn.Dropout(dropout)
         self.groups, self.filling, self.shape = groups, list(filling), shape
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Features (n, n_features) of volumes (n, 1, x, y, z)."""
-        found = tuple(volumes.shape[2:])
-        if volumes.ndim != 5 or (min(found) < SMALLEST_SIDE if self.shape is None else found != self.shape):
+        sides = tuple(volumes.shape[2:])
+        small = volumes.ndim == 5 and min(sides) < SMALLEST_SIDE
+        if volumes.ndim != 5 or volumes.shape[1] != 1 or (small if self.shape is None else sides != self.shape):
             wanted = f"sides of {SMALLEST_SIDE} voxels or more" if self.shape is None else f"shape {self.shape}"
             raise InputError(f"this encoder takes volumes (n, 1, x, y, z) with {wanted}, got {tuple(volumes.shape)}")
         maps = self.maps(functional.pad(volumes, self.filling) if any(self.filling) else volumes).float()
@@ -97,9 +101,13 @@ def resnet(depth: int, width: float = 1.0, dropout: float = 0.0) -> VolumetricEn
 
     Raises:
         ModelError: when MONAI is not installed.
-        InputError: for values that cannot be.
+        InputError: with all values that cannot be.
+
+    Example:
+        >>> resnet(10, width=0.125).n_features
+        64
     """
-    _require_width(f"resnet{depth}", width)
+    _require(f"resnet{depth}", dropout, width=_positive(width))
     block, layers = RESNETS[depth]
     filters = [max(1, round(width * count)) for count in FILTERS]
     body = _monai(f"resnet{depth}").ResNet(block, list(layers), filters, n_input_channels=1, conv1_t_size=7, conv1_t_stride=2,
@@ -117,9 +125,13 @@ def densenet121(width: float = 1.0, dropout: float = 0.0) -> VolumetricEncoder:
 
     Raises:
         ModelError: when MONAI is not installed.
-        InputError: for values that cannot be.
+        InputError: with all values that cannot be.
+
+    Example:
+        >>> densenet121(width=0.125).n_features
+        128
     """
-    _require_width("densenet121", width)
+    _require("densenet121", dropout, width=_positive(width))
     whole = _monai("densenet121").DenseNet121(
         spatial_dims=3, in_channels=1, out_channels=1, init_features=max(2, round(64 * width)), growth_rate=max(1, round(32 * width))
     )  # fmt: skip
@@ -147,16 +159,23 @@ def swin(
 
     Raises:
         ModelError: when MONAI is not installed.
-        InputError: for values that cannot be.
+        InputError: with all values that cannot be.
+
+    Example:
+        >>> swin(channels=12, depths=(1, 1, 1, 1)).n_features
+        192
     """
-    _require("swin", channels=(channels, channels > 0 and channels % SWIN_HEADS[0] == 0, "a multiple of 3"),
-             window=(window, window > 0, "1 or more"), patch=(patch, patch > 0, "1 or more"),
-             depths=(depths, len(depths) == len(SWIN_HEADS) and min(depths) > 0, "four numbers of 1 or more"))  # fmt: skip
+    _require(
+        "swin", dropout, channels=_multiple(channels, SWIN_HEADS[0], "3"), window=_whole(window), patch=_whole(patch),
+        depths=_several(depths, len(SWIN_HEADS), "four"),
+    )  # fmt: skip
     from importlib import import_module
 
     _monai("swin")
     transformer = import_module("monai.networks.nets.swin_unetr").SwinTransformer
-    body = transformer(1, channels, [window] * 3, [patch] * 3, list(depths), list(SWIN_HEADS), drop_path_rate=0.0)
+    # what "merging" merges differs between versions of MONAI; early ones leave out some patches and take others twice
+    body = transformer(1, channels, [window] * 3, [patch] * 3, list(depths), list(SWIN_HEADS), drop_path_rate=0.0,
+                       downsample="mergingv2")  # fmt: skip
     groups = [["patch_embed"], ["layers1"], ["layers2"], ["layers3"], ["layers4"]]
     return _LastStage(body, channels * 2 ** len(SWIN_HEADS), groups, dropout)
 
@@ -176,11 +195,16 @@ def vit(
 
     Raises:
         ModelError: when MONAI is not installed.
-        InputError: for values that cannot be.
+        InputError: with all values that cannot be.
+
+    Example:
+        >>> vit((40, 48, 40), patch=8, channels=24, layers=2, heads=3).n_features
+        24
     """
-    _require("vit", patch=(patch, patch > 0, "1 or more"), layers=(layers, layers > 0, "1 or more"),
-             shape=(shape, len(shape) == 3 and all(isinstance(side, int) and side > 0 for side in shape), "three whole numbers"),
-             channels=(channels, heads > 0 and channels > 0 and channels % heads == 0, f"a multiple of heads, {heads}"))  # fmt: skip
+    _require(
+        "vit", dropout, shape=_several(shape, 3, "three"), patch=_whole(patch), layers=_whole(layers), heads=_whole(heads),
+        channels=_multiple(channels, heads, f"heads, {heads!r}"),
+    )  # fmt: skip
     sides = [patch * -(-side // patch) for side in shape]
     body = _monai("vit").ViT(
         1, sides, patch, hidden_size=channels, mlp_dim=4 * channels, num_layers=layers, num_heads=heads
@@ -195,13 +219,38 @@ def vit(
     return _Tokens(body, channels, groups, dropout, filling, tuple(shape))
 
 
-def _require_width(name: str, width: float) -> None:
-    _require(name, width=(width, 0 < width < float("inf"), "above 0 and finite"))
+# an argument's value, whether it can be, and what it has to be
+_Checked = tuple[Any, bool, str]
 
 
-def _require(name: str, **arguments: tuple[Any, bool, str]) -> None:
-    wrong = [
-        f"{argument} is {words}, got {value!r}" for argument, (value, fits, words) in arguments.items() if not fits
-    ]
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _whole(value: Any) -> _Checked:
+    return value, _is_whole(value), "a whole number of 1 or more"
+
+
+def _several(values: Any, n: int, word: str) -> _Checked:
+    fits = isinstance(values, list | tuple) and len(values) == n and all(_is_whole(value) for value in values)
+    return values, fits, f"{word} whole numbers of 1 or more"
+
+
+def _multiple(value: Any, of: Any, words: str) -> _Checked:
+    # what is wrong with the divisor is said of the divisor
+    return value, _is_whole(value) and (not _is_whole(of) or value % of == 0), f"a multiple of {words}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _positive(value: Any) -> _Checked:
+    return value, _is_number(value) and 0 < value < float("inf"), "above 0 and finite"
+
+
+def _require(name: str, dropout: Any, **arguments: _Checked) -> None:
+    checked = {**arguments, "dropout": (dropout, _is_number(dropout) and 0 <= dropout < 1, "from 0 to below 1")}
+    wrong = [f"{argument} is {words}, got {value!r}" for argument, (value, fits, words) in checked.items() if not fits]
     if wrong:
         raise InputError(f"{name}: {'; '.join(wrong)}")

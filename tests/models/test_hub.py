@@ -547,3 +547,23 @@ def test_what_an_error_comes_from_is_found():
     assert not access._may_pass(ValueError("no"))
     assert access._first_line("") == "str"
     assert access._first_line(ValueError(" a\nb")) == "a"
+
+
+def test_the_folder_that_one_is_in_is_used(filled, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    take(filled, Path(), token=WRITER)
+    assert load_model(tmp_path / "here").card.name == "small"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
+
+
+@pytest.mark.parametrize("place", ["file:///home/ann/scans", "data:/home/ann/scans", "~/scans/x", "/home/ann/scans"])
+def test_places_are_found_whatever_stands_before_them(place):
+    assert _PLACE.findall(f'"from {place} and"')
+
+
+@pytest.mark.parametrize(
+    "text", ["https://github.com/a/b", "http://x.org/y/z", "a/b/c", "1/2", "and/or", "doi:10.1016/j.x.2022"]
+)
+def test_addresses_are_no_places(text):
+    assert not _PLACE.findall(f'"see {text} for"')

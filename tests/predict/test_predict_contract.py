@@ -1,5 +1,6 @@
 """A model that takes what a recipe leaves: held to its contract in predict, embed, transfer and benchmark."""
 
+import json
 from dataclasses import replace
 
 import nibabel
@@ -222,3 +223,56 @@ def test_a_learning_curve_takes_the_volumes_of_its_model(model, tmp_path):
     assert "linear" not in strategies
     assert {"model-transferred", "model-frozen", "voxels"} <= strategies
     assert run.results["error"].isna().all()
+
+
+# --- volumes in native space, as `neurotransfer prepare` leaves them in a folder
+
+SHAPED = Contract("native", "LIA", (32, 33, 34), (4.0, 6.0), (0, 255), 255.0, (30.0, 160.0), None, "fastsurfer")
+
+
+@pytest.fixture
+def native(monkeypatch, tmp_path):
+    """A model of native volumes, and a folder of such that was prepared for it."""
+    monkeypatch.setitem(RECIPES, "fastsurfer", replace(RECIPES["fastsurfer"], contract=SHAPED))
+    facts = json.loads(json.dumps(RECIPES["fastsurfer"].facts()))
+    with seeded(0):
+        network = Network(build_encoder("sfcn", {"width": 0.125, "unit": 255.0}), TARGETS[:1]).eval()
+    card = Card("shaped", "sfcn", {"width": 0.125, "unit": 255.0}, TARGETS[:1], SHAPED, AS_PREPARED, preparation=facts)
+    folder = tmp_path / "ready"
+    folder.mkdir()
+    random, rows = np.random.default_rng(0), []
+    for place in range(14):
+        voxels = np.zeros(SHAPED.shape, np.uint8)
+        voxels[6:26, 6:26, 6:26] = random.integers(60, 120, (20, 20, 20))
+        # left, inferior, anterior; every head lies elsewhere
+        affine = np.array([[-5.0, 0, 0, place], [0, 0, 5, -60], [0, -5, 0, 3 * place], [0, 0, 0, 1]])
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), folder / f"{place}.nii.gz")
+        rows.append({"participant_id": f"p{place}", "session_id": "", "image": f"{place}.nii.gz", "age": 20 + place})
+    pd.DataFrame(rows).to_csv(folder / "cohort.tsv", sep="\t", index=False)
+    description = {"Name": "ready", "BIDSVersion": "1.8.0", "Preparation": facts}
+    (folder / "dataset_description.json").write_text(json.dumps(description))
+    (folder / "prepared.json").write_text("{}")
+    return save_model(tmp_path / "shaped", Model(network, card)), folder
+
+
+def test_prepared_native_scans_are_taken_without_a_word_on_their_alignment(native, tmp_path, called):
+    model, folder = native
+    code, _, said = called("predict", model, folder, "--out", tmp_path / "p.tsv")
+    assert code == 0, said
+    assert len(pd.read_csv(tmp_path / "p.tsv", sep="\t")) == 14
+    code, shown, said = called("models", "check", model, "--scans", folder)
+    assert (code, "all 14 scans keep the input contract" in shown) == (0, True), said
+    words = ["--target", "age", "--strategy", "frozen", "--out", tmp_path / "m"]
+    code, _, said = called("transfer", model, folder, *words)
+    assert code == 0, said
+    study = {
+        "name": "native", "cohort": {"path": str(folder)}, "grid": {"recipe": "fastsurfer"}, "models": {"m": {"path": str(model)}},
+        "tasks": {"age": {"target": "age"}}, "protocol": {"sizes": [8], "replicates": 1},
+        "strategies": [{"strategy": "frozen", "model": "m", "grid": {"penalty": [1.0]}}],
+    }  # fmt: skip
+    assert benchmark(parse_study(study), tmp_path / "run").results["error"].isna().all()
+
+
+def test_native_scans_and_a_model_on_a_grid_are_kept_apart(native, tiny_model, tmp_path, called):
+    code, _, said = called("predict", tiny_model, native[1], "--out", tmp_path / "p.tsv")
+    assert (code, "was prepared in native space" in said) == (2, True)

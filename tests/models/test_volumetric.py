@@ -56,6 +56,11 @@ def test_a_transformer_averages_over_the_patches_of_a_filled_volume():
         torch.testing.assert_close(ours(volume), ours.body(filled)[0].mean(1))
 
 
+def test_a_transformer_has_no_weights_that_do_nothing():
+    body = build_encoder("vit", {"shape": [32, 32, 32], "channels": 12, "layers": 2, "heads": 2}).body
+    assert not [name for name, _ in body.named_parameters() if "cross" in name or "cls" in name]
+
+
 def test_the_last_stage_of_a_swin_transformer_is_averaged():
     with seeded(3):
         ours = build_encoder("swin", {"channels": 12, "depths": [1, 1, 1, 1]}).eval()
@@ -147,6 +152,11 @@ def test_golden_numbers():
     for name, arguments in GOLDEN_ARGUMENTS.items():
         with seeded(11):
             encoder = build_encoder(name, arguments).eval()
+        if name == "vit":
+            # MONAI 1.4 and 1.5 draw more numbers, for weights that we take out
+            with seeded(11), torch.no_grad():
+                for weight in encoder.parameters():
+                    weight.normal_(0, 0.1)
         with torch.inference_mode():
             found[name] = float(encoder(volume).double().abs().sum())
     assert found == pytest.approx(GOLDEN, rel=1e-3)
@@ -163,7 +173,7 @@ GOLDEN_ARGUMENTS = {
 GOLDEN = {
     "resnet10": 3.518455,
     "densenet121": 4.656785,
-    "vit": 17.593264,
+    "vit": 1.613401,
     "resnet18": 7.814108,
     "resnet50": 165.624285,
     "swin": 105.330932,

@@ -210,8 +210,8 @@ def vit(
         1, sides, patch, hidden_size=channels, mlp_dim=4 * channels, num_layers=layers, num_heads=heads
     )
     for block in body.blocks:
-        # weights of an attention that is not there would never learn
-        block.norm_cross_attn = nn.Identity()
+        # some versions of MONAI have weights for an attention that is not there; they would never learn
+        block.norm_cross_attn, block.cross_attn = nn.Identity(), nn.Identity()
     gaps = [side - given for side, given in zip(sides, shape, strict=True)]
     # torch fills from the last axis on, before and behind
     filling = [part for gap in reversed(gaps) for part in (gap // 2, gap - gap // 2)]

@@ -163,6 +163,23 @@ def test_a_head_is_replaced_by_one_call(built, name):
     assert not torch.equal(other.head("bmi").weight, after.head("bmi").weight)
 
 
+@every([name for name in NETWORKS if name != "sfcn-panel"])
+def test_dropout_is_that_of_the_features_alone(built, name):
+    """A strategy sets whatever dropout it finds, see transfer/adapt.py."""
+    encoder = copy.deepcopy(built(name))
+    volumes = torch.from_numpy(inputs(name))[:, None]
+    with torch.inference_mode():
+        exact = encoder(volumes)
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+                module.train().p = 0.5
+        torch.manual_seed(0)
+        found = encoder(volumes)
+    kept = found != 0
+    assert not kept[exact != 0].all()
+    torch.testing.assert_close(found[kept], 2 * exact[kept])
+
+
 @EVERY
 def test_an_unknown_argument_is_refused(name):
     with pytest.raises(ModelError, match="colour"):

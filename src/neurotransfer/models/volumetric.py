@@ -53,7 +53,7 @@ class VolumetricEncoder(nn.Module):
         shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        self.body, self.n_features = body, n_features
+        self.body, self.n_features = _without_dropout(body), n_features
         self.dropout = nn.Dropout(dropout)
         self.groups, self.filling, self.shape = groups, list(filling), shape
 
@@ -74,6 +74,16 @@ class VolumetricEncoder(nn.Module):
     def layer_groups(self) -> list[nn.Module]:
         """The parts with weights from input to output, for learning rates that differ by depth."""
         return [nn.ModuleList([self.body.get_submodule(name) for name in group]) for group in self.groups]
+
+
+def _without_dropout(body: nn.Module) -> nn.Module:
+    # whoever sets the dropout of an encoder later means that of its features, and sets every one that there is
+    for module in list(body.modules()):
+        # named_children gives a part that serves in two places once
+        for name, part in list(module._modules.items()):
+            if isinstance(part, nn.Dropout):
+                setattr(module, name, nn.Identity())
+    return body
 
 
 class _Rectified(VolumetricEncoder):

@@ -61,7 +61,7 @@ def test_what_cannot_be_asked_is_told_without_a_trace(tiny_cohort, tiny_model, t
 def test_killed_and_called_again_it_goes_on(tiny_cohort, tiny_model, tmp_path, how, command):
     """Parts of one scan, so that many are finished when the process dies."""
     code = "import sys, neurotransfer.predict.blocks as blocks; blocks.MOST_SCANS = 1\nfrom neurotransfer.__main__ import main\nmain()"
-    options = ["--views", "20", "--seed", "3"] if command == "predict" else []
+    options = ["--views", "8", "--seed", "3"] if command == "predict" else []
     call = [sys.executable, "-c", code, command, str(tiny_model), str(tiny_cohort), "--out"]
     whole = subprocess.run(
         [*call, str(tmp_path / "whole.parquet"), *options], capture_output=True, text=True, timeout=300

@@ -172,7 +172,7 @@ def test_models_that_are_yet_to_be_pretrained_on_other_recipes_are_refused():
     ("network", "said"),
     [
         ({"architecture": "resnet"}, "unknown architecture 'resnet'"),
-        ({"architecture": "vit", "options": {"patch": 0}}, "patch is 1 or more"),
+        ({"architecture": "vit", "options": {"patch": 0}}, "patch is a whole number of 1 or more"),
         ({"architecture": "resnet10", "options": {"patch": 8}}, "does not take"),
         ({"architecture": "resnet10", "pooling": "average"}, "has no pooling"),
         ({"architecture": "swin", "width": 0.5}, "has no width"),

@@ -9,7 +9,7 @@ import pytest
 
 from neurotransfer.cohort import read_cohort
 from neurotransfer.errors import ImageError, InputError, ModelError
-from neurotransfer.models import load_model
+from neurotransfer.models import load_model, overlap
 from neurotransfer.models.card import people_of
 from neurotransfer.models.overlap import image_hashes
 from neurotransfer.predict import predict
@@ -186,3 +186,11 @@ def test_an_image_that_has_gone_bad_costs_no_fit(cohort, tiny_model, tmp_path, m
     monkeypatch.setattr(run_module, "fit_best", lambda *_, **__: pytest.fail("it was fitted"))
     with pytest.raises(ImageError, match="cannot read it"):
         transfer(tiny_model, cohort, "age", "frozen", tmp_path / "m", grid={"penalty": [1.0]})
+
+
+def test_images_are_read_once_for_whom_a_model_has_seen_and_for_the_new_card(cohort, knows_some, tmp_path, monkeypatch):
+    read, real = [], overlap.image_hash
+    monkeypatch.setattr(overlap, "image_hash", lambda path, salt: (read.append(path), real(path, salt))[1])
+    made = transfer(knows_some, cohort, "age", "frozen", tmp_path / "m", grid={"penalty": [1.0]})
+    assert len(read) == len(cohort)
+    assert made.overlap == 11

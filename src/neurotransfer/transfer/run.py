@@ -90,19 +90,24 @@ def transfer(
         )
     model = model if isinstance(model, Model) else load_model(model)
     require_preparation(model.card, cohort)
-    seen = seen_rows(model.card, cohort) if chosen.needs_model else np.zeros(len(cohort), bool)
+    # images are read before the fit, not after it: one that has gone bad must not cost it
+    earlier = model.card if chosen.needs_model else None
+    salt = earlier.salt if earlier and earlier.people else people_of([])[0]
+    images = image_hashes(cohort, salt) if cohort.has_images else []
+    seen = np.zeros(len(cohort), bool)
+    if earlier is not None:
+        seen = seen_rows(earlier, cohort, images if earlier.salt == salt else None)
     n_seen = len(set(cohort.participants[seen]))
     if leave_out_seen and n_seen:
         cohort = cohort.rows(np.flatnonzero(~seen))
+        images = [image for image, was_seen in zip(images, seen, strict=False) if not was_seen]
     if not len(cohort):
         raise InputError(
             f"model {model.card.name!r} was trained on everybody in cohort {cohort.name!r}; give other people"
         )
     wanted = infer_target(target, cohort.table)
-    # whoever the starting weights have seen, the new model has seen too; images are read before the fit, not after it
-    earlier = model.card if chosen.needs_model else None
-    salt, people = people_of([cohort], earlier.salt if earlier and earlier.people else "")
-    images = image_hashes(cohort, salt) if cohort.has_images else []
+    # whoever the starting weights have seen, the new model has seen too
+    people = people_of([cohort], salt)[1]
     if earlier and earlier.salt == salt:
         people, images = (*people, *earlier.people), [*images, *earlier.images]
     labels = cohort.labels(wanted)

@@ -2,7 +2,8 @@
 
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.grid import Grid
-from neurotransfer.cohort.splits import Split, bootstrap_split, check_split, holdout_split, is_selection
+from neurotransfer.cohort.people import effective_participants, is_selection
+from neurotransfer.cohort.splits import Split, bootstrap_split, check_split, holdout_split
 from neurotransfer.cohort.store import VolumeStore
 from neurotransfer.cohort.storing import store_volumes
 from neurotransfer.cohort.table import read_cohort
@@ -15,6 +16,7 @@ __all__ = [
     "VolumeStore",
     "bootstrap_split",
     "check_split",
+    "effective_participants",
     "holdout_split",
     "is_selection",
     "load_volume",

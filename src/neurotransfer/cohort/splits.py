@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurotransfer.errors import InputError, LeakageError, unknown
-from neurotransfer.seeding import stream
 
 TEST_SETS = ("fifth", "rest")
 MOST_DRAWS = 1000
@@ -199,20 +198,6 @@ def _take(
 def _has_all(split: Split, classes: np.ndarray, rows: np.ndarray) -> bool:
     every = set(classes[rows])
     return all(set(classes[part]) == every for part in (split.train, split.validation, split.test))
-
-
-def is_selection(participants: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Which rows (n_rows,) belong to the people on whom models are chosen: a share of them, by their names and the seed alone.
-
-    Whoever is chosen stays it when the cohort grows or shrinks; a study that then tests a chosen model leaves them out of its
-    test parts.
-
-    Example:
-        >>> bool(0.3 < is_selection(np.arange(1000).astype(str), 0.4, 1).mean() < 0.5)
-        True
-    """
-    people, rows = np.unique(participants, return_inverse=True)
-    return np.array([stream(seed, "selection", person).random() < share for person in people])[rows]
 
 
 def holdout_split(

@@ -7,18 +7,21 @@ from neurotransfer.transfer.adapt import (
     predict_rows,
     whole_network,
 )
-from neurotransfer.transfer.choice import Chosen, best_of, fit_best, require_classes
+from neurotransfer.transfer.choice import CHOICES, Chosen, best_of, fit_best, require_classes
 from neurotransfer.transfer.run import Transferred, transfer
+from neurotransfer.transfer.search import Trial, search
 from neurotransfer.transfer.source import Source, inputs_of, make_source
 from neurotransfer.transfer.strategies import STRATEGIES, Strategy, get_strategy, settings
 
 __all__ = [
+    "CHOICES",
     "STRATEGIES",
     "Chosen",
     "Fitted",
     "Source",
     "Strategy",
     "Transferred",
+    "Trial",
     "best_of",
     "fit_best",
     "fit_setting",
@@ -28,6 +31,7 @@ __all__ = [
     "make_source",
     "predict_rows",
     "require_classes",
+    "search",
     "settings",
     "transfer",
     "whole_network",

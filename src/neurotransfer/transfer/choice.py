@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.cohort import Split
-from neurotransfer.errors import InputError
+from neurotransfer.errors import InputError, unknown
 from neurotransfer.statistics.metrics import SCORES, SELECTION, scores
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
@@ -18,21 +18,58 @@ MOST_NAMED = 5
 TIE_BREAK = {"binary": "brier", "categorical": "brier", "continuous": "r", "ordinal": "r"}
 
 
-def best_of(kind: str, validation_scores: Sequence[Mapping[str, float]]) -> int:
-    """The index of the setting with the best validation score of a target's kind; -1 when none has a score.
+def best_of(
+    kind: str,
+    validation_scores: Sequence[Mapping[str, float]],
+    *,
+    by: str = "score",
+    losses: Sequence[float] = (),
+) -> int:
+    """The index of the best setting on validation; -1 when none has what it is chosen by.
 
-    Ties, which are common for an AUC of few people, are broken by the Brier score (or by R), then by the first one.
+    By `score`: the best score of a target's kind. Ties, which are common for an AUC of few people, are broken by the Brier
+    score (or by R), then by the first one. By `loss`: the least finite one of `losses`, then the first one.
+
+    Args:
+        kind: of the target.
+        validation_scores: of every setting.
+        by: a name of `CHOICES`.
+        losses: validation loss of every setting, where they are chosen by it.
+
+    Raises:
+        InputError: when there is no such way to choose, or there are not as many losses as settings.
 
     Example:
         >>> best_of("binary", [{"auc": 0.7, "brier": 0.3}, {"auc": 0.7, "brier": 0.2}])
         1
+        >>> best_of("binary", [{"auc": 0.7}, {"auc": 0.6}, {"auc": 0.6}], by="loss", losses=[0.7, 0.5, 0.5])
+        1
     """
+    if by not in CHOICES:
+        raise InputError(unknown("way to choose a setting", by, CHOICES))
     best, index = (-np.inf, -np.inf), -1
-    for place, found in enumerate(validation_scores):
-        key = (_goodness(found, SELECTION[kind]), _goodness(found, TIE_BREAK[kind]))
+    for place, key in enumerate(CHOICES[by](kind, validation_scores, losses)):
         if np.isfinite(key[0]) and key > best:
             best, index = key, place
     return index
+
+
+def _by_score(
+    kind: str, validation_scores: Sequence[Mapping[str, float]], _: Sequence[float]
+) -> list[tuple[float, float]]:
+    return [(_goodness(found, SELECTION[kind]), _goodness(found, TIE_BREAK[kind])) for found in validation_scores]
+
+
+def _by_loss(
+    _: str, validation_scores: Sequence[Mapping[str, float]], losses: Sequence[float]
+) -> list[tuple[float, float]]:
+    if len(losses) != len(validation_scores):
+        raise InputError(f"{len(validation_scores)} settings have {len(losses)} losses; give one a setting")
+    return [(-float(loss), 0.0) for loss in losses]
+
+
+# how a setting is chosen: what is greatest wins
+CHOICES: dict[str, Callable[..., list[tuple[float, float]]]] = {"score": _by_score, "loss": _by_loss}
 
 
 def _goodness(found: Mapping[str, float], name: str) -> float:

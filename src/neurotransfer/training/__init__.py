@@ -3,7 +3,7 @@
 from neurotransfer.training.checkpoint import Checkpoint
 from neurotransfer.training.engine import Engine, current, use, using
 from neurotransfer.training.examples import Examples, History
-from neurotransfer.training.fit import fit, fit_together
+from neurotransfer.training.fit import Training, fit, fit_together
 from neurotransfer.training.inference import features, outputs, predictions
 from neurotransfer.training.losses import LOSSES, masked_loss
 from neurotransfer.training.recipe import Recipe
@@ -15,6 +15,7 @@ __all__ = [
     "Examples",
     "History",
     "Recipe",
+    "Training",
     "current",
     "features",
     "fit",

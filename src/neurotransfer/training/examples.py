@@ -106,7 +106,8 @@ def ahead(items: Sequence[T], load: Callable[[T], U]) -> Iterator[tuple[T, U]]:
             yield item, loaded
 
 
-def require_examples(train: Examples, validation: Examples) -> None:
-    """Refuse a fit without anything to learn from or to choose by."""
-    if not len(train) or not len(validation):
-        raise InputError(f"fit needs examples: {len(train)} for training and {len(validation)} for validation")
+def require_examples(train: Examples, validation: Examples | None) -> None:
+    """Refuse a fit without anything to learn from or, where examples choose the epoch, to choose by."""
+    if not len(train) or (validation is not None and not len(validation)):
+        n = 0 if validation is None else len(validation)
+        raise InputError(f"fit needs examples: {len(train)} for training and {n} for validation")

@@ -17,6 +17,7 @@ from neurotransfer.training.engine import current
 from neurotransfer.training.examples import Examples, History, ahead, batches, require_examples
 from neurotransfer.training.inference import outputs, ready
 from neurotransfer.training.learner import Learner, hold_batch_norm
+from neurotransfer.training.portions import Portions, require_shares
 from neurotransfer.training.processes import Processes, shared_norms
 from neurotransfer.training.recipe import Recipe
 from neurotransfer.training.settle import settle_batch_norm
@@ -28,7 +29,7 @@ OnEpoch = Callable[[dict[str, Any], dict[str, np.ndarray]], object]
 def fit(
     network: Network,
     train: Examples,
-    validation: Examples,
+    validation: Examples | None,
     recipe: Recipe,
     *,
     seed: int,
@@ -41,7 +42,7 @@ def fit(
     Args:
         network: what to train.
         train: examples to learn from.
-        validation: examples that choose the epoch, by the same weighted and masked loss.
+        validation: examples that choose the epoch, by the same weighted and masked loss; None: the last epoch is kept.
         recipe: epochs, batch size, learning rate, weight decay, patience and so on.
         seed: of the order of the batches, of augmentation and of dropout.
         on_epoch: called after every epoch with its row of the history and the validation outputs, while the network has the
@@ -65,7 +66,7 @@ def fit(
 def fit_together(
     networks: Sequence[Network],
     train: Examples,
-    validation: Examples,
+    validation: Examples | None,
     recipes: Sequence[Recipe],
     *,
     seed: int,
@@ -80,67 +81,89 @@ def fit_together(
     Raises:
         InputError: also when the recipes differ in what the networks share: epochs, batches and augmentation.
     """
-    require_examples(train, validation)
-    if not all(same_batches(recipes[0], recipe) for recipe in recipes):
-        raise InputError(f"networks that are trained together have the same {', '.join(SHARED)}; fit them one by one")
-    if any(target.has_side for network in networks for target in network.targets.values()):
-        recipes = [recipe.without_flip() for recipe in recipes]
-    for network in networks:
-        ready(network, train.inputs)
-    processes = processes or Processes()
-    _require_shares(train, recipes[0], processes)
-    with shared_norms(torch.nn.ModuleList(networks), processes):
-        learners = [
-            Learner(network, recipe, seed, processes) for network, recipe in zip(networks, recipes, strict=True)
-        ]
-        fitting = _Fit(learners, train, validation, seed, checkpoint, processes)
-        fitting.run(on_epoch)
-    return [learner.end() for learner in learners]
+    training = Training(
+        networks, train, validation, recipes, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint, processes=processes
+    )
+    training.until()
+    return training.end()
 
 
-def _require_shares(train: Examples, recipe: Recipe, processes: Processes) -> None:
-    smallest = min(len(part) for part in batches(len(train), recipe.batch_size, np.random.default_rng(0)))
-    if smallest < processes.size:
-        raise InputError(
-            f"{processes.size} processes share batches of {smallest} images; use a larger batch_size or fewer devices"
-        )
+class Training:
+    """Networks under training, as `fit_together` trains them: `until` an epoch, and on from there.
 
-
-class _Fit:
-    """The state that the networks share, and the loop."""
+    One that is paused ends as one that runs through, bit by bit, whatever is trained in between.
+    """
 
     def __init__(
         self,
-        learners: list[Learner],
+        networks: Sequence[Network],
         train: Examples,
-        validation: Examples,
+        validation: Examples | None,
+        recipes: Sequence[Recipe],
+        *,
         seed: int,
-        checkpoint: Checkpoint | None,
-        processes: Processes,
+        on_epoch: OnEpoch | None = None,
+        checkpoint: Checkpoint | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        self.learners, self.train, self.validation = learners, train, validation
-        self.seed, self.checkpoint, self.processes = seed, checkpoint, processes
-        self.recipe, self.device = learners[0].recipe, learners[0].device
-        self.order = stream(seed, "batches")
-        self.micro = self.recipe.micro_batch or self.recipe.batch_size
-        self.epoch, self.step, self.losses = 1, 0, [[] for _ in learners]  # type: ignore[var-annotated]
-
-    def run(self, on_epoch: OnEpoch | None) -> None:
-        """Epoch after epoch, from the checkpoint where there is one."""
+        require_examples(train, validation)
+        if not all(same_batches(recipes[0], recipe) for recipe in recipes):
+            raise InputError(
+                f"networks that are trained together have the same {', '.join(SHARED)}; fit them one by one"
+            )
+        if any(target.has_side for network in networks for target in network.targets.values()):
+            recipes = [recipe.without_flip() for recipe in recipes]
+        for network in networks:
+            ready(network, train.inputs)
+        self.train, self.validation, self.seed, self.recipe = train, validation, seed, recipes[0]
+        self.on_epoch, self.checkpoint, self.processes = on_epoch, checkpoint, processes or Processes()
+        require_shares(len(train), self.recipe, self.processes)
+        self.norms = torch.nn.ModuleList(networks)
+        with shared_norms(self.norms, self.processes):
+            pairs = zip(networks, recipes, strict=True)
+            self.learners = [Learner(network, recipe, seed, self.processes) for network, recipe in pairs]
+        self.order, self.device = stream(seed, "batches"), self.learners[0].device
+        self.portions = Portions(self.recipe, self.processes, self.device)
+        self.epoch, self.step, self.losses = 1, 0, [[] for _ in networks]  # type: ignore[var-annotated]
         self._load()
         for _ in range(1, self.epoch):
             batches(len(self.train), self.recipe.batch_size, self.order)
-        while self.epoch <= self.recipe.epochs and self._active():
-            started = time.perf_counter()
-            self._train_epoch()
-            for learner in self._active():
-                self._finish_epoch(learner, on_epoch)
-            self.epoch, self.step, self.losses = self.epoch + 1, 0, [[] for _ in self.learners]
-            for learner in self.learners:
-                learner.history.seconds += time.perf_counter() - started
-            # the weights of a loss that is not finite never replace good ones
-            if not any(learner.history.error for learner in self.learners):
-                self._save()
+
+    @property
+    def histories(self) -> list[History]:
+        """What happened to every network so far."""
+        return [learner.history for learner in self.learners]
+
+    def is_going(self, place: int) -> bool:
+        """Whether the network at a place would be trained on."""
+        return not self.learners[place].stopped and self.epoch <= self.recipe.epochs
+
+    def drop(self, place: int) -> None:
+        """Train the network at a place no further."""
+        self.learners[place].stopped = True
+
+    def until(self, epoch: int | None = None) -> None:
+        """Train until this many epochs are done, or to the end; from the checkpoint where there is one."""
+        last = self.recipe.epochs if epoch is None else min(epoch, self.recipe.epochs)
+        with shared_norms(self.norms, self.processes):
+            while self.epoch <= last and self._active():
+                self._run_epoch()
+
+    def end(self) -> list[History]:
+        """Leave every network, in evaluation mode, with the weights of its best epoch."""
+        return [learner.end() for learner in self.learners]
+
+    def _run_epoch(self) -> None:
+        started = time.perf_counter()
+        self._train_epoch()
+        for learner in self._active():
+            self._finish_epoch(learner)
+        self.epoch, self.step, self.losses = self.epoch + 1, 0, [[] for _ in self.learners]
+        for learner in self.learners:
+            learner.history.seconds += time.perf_counter() - started
+        # the weights of a loss that is not finite never replace good ones
+        if not any(learner.history.error for learner in self.learners):
+            self._save()
 
     def _active(self) -> list[Learner]:
         return [learner for learner in self.learners if not learner.stopped]
@@ -164,18 +187,7 @@ class _Fit:
             learner.history.waiting += waiting
 
     def _load_batch(self, chosen: np.ndarray) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
-        return self.train.load(chosen, self._mine(chosen), self.epoch)
-
-    @property
-    def _at_once(self) -> int:
-        return self.micro * self.processes.size if self.recipe.micro_batch else self.micro
-
-    def _parts(self, chosen: np.ndarray) -> list[np.ndarray]:
-        """The places in a batch that all processes take at once, part after part."""
-        return np.array_split(np.arange(len(chosen)), -(-len(chosen) // self._at_once))
-
-    def _mine(self, chosen: np.ndarray) -> np.ndarray:
-        return np.concatenate([self.processes.share(part) for part in self._parts(chosen)])
+        return self.train.load(chosen, self.portions.mine(chosen), self.epoch)
 
     def _train_batch(
         self, chosen: np.ndarray, volumes: torch.Tensor, labels: Mapping[str, np.ndarray], steps: int
@@ -204,7 +216,7 @@ class _Fit:
         totals = [torch.zeros((), device=self.device) for _ in active]
         for learner in active:
             learner.optimiser.zero_grad(set_to_none=True)
-        parts, done = self._parts(next(iter(known_labels.values()))), 0
+        parts, done = self.portions.parts(next(iter(known_labels.values()))), 0
         for part in parts:
             held = [norm for learner in active for norm in hold_batch_norm(learner.network)] if len(part) == 1 else []
             mine = self.processes.share(part)
@@ -228,45 +240,33 @@ class _Fit:
         # drawn for the whole batch, so that it does not matter how many processes share it
         generator = stream(self.seed, "augmentation", self.epoch, self.step)
         drawn = sample(self.recipe.augmentation, len(chosen), tuple(volumes.shape[2:]), generator)
-        return apply(volumes, drawn.of(self._mine(chosen)))
+        return apply(volumes, drawn.of(self.portions.mine(chosen)))
 
     def _halve(self, most: int, shape: tuple[int, ...]) -> None:
         for learner in self.learners:
             learner.optimiser.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        size, half = min(self.micro, most), min(self.micro, most) // 2
-        if self.processes.size > 1:
-            raise MemoryError(
-                f"{size} images of {shape} a process need more memory than {self.device} has; use micro_batch {max(half, 1)}"
-            )
-        if not half:
-            raise MemoryError(
-                f"one image of {shape} needs more memory than {self.device} has; use a coarser grid, a narrower network, or "
-                "precision bfloat16"
-            )
-        self.micro = half
-        note = (
-            f"{size} images of {shape} at once need more memory than {self.device} has: {half} are taken at once from now on, "
-            f"and their gradients summed up to batches of {self.recipe.batch_size} (batch norm sees {half} images)"
-        )
+        note = self.portions.halve(most, shape)
         for learner in self.learners:
             learner.history.notes.append(note)
 
-    def _finish_epoch(self, learner: Learner, on_epoch: OnEpoch | None) -> None:
+    def _finish_epoch(self, learner: Learner) -> None:
         average = learner.average
         if average is not None:
             average.swap(learner.network)
         with learner.own_random():
-            settle_batch_norm(learner.network, self.train, self._at_once, self.processes)
+            settle_batch_norm(learner.network, self.train, self.portions.at_once, self.processes)
         found, losses = self._validation_outputs(learner.network), self.losses[self.learners.index(learner)]
         row = learner.finish_epoch(float(np.mean(losses)) if losses else float("nan"), found, self.validation)
-        if on_epoch is not None:
-            on_epoch(row, found)
+        if self.on_epoch is not None:
+            self.on_epoch(row, found)
         if average is not None:
             average.swap(learner.network)
 
     def _validation_outputs(self, network: Network) -> dict[str, np.ndarray]:
+        if self.validation is None:
+            return {}
         mine = self.processes.share(self.validation.rows)
         return self.processes.interleaved(outputs(network, self.validation.inputs, mine), len(self.validation))
 
@@ -278,7 +278,7 @@ class _Fit:
         shapes = [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
         return {
             "network": shapes, "targets": list(network.targets.values()), "seed": self.seed, "precision": current().kind,
-            "training images": self.train.digest, "validation images": self.validation.digest,
+            "training images": self.train.digest, "validation images": self.validation.digest if self.validation else "none",
             "processes": self.processes.size, **vars(self.recipe),
         }  # fmt: skip
 
@@ -287,13 +287,13 @@ class _Fit:
             return
         states = [learner.state() for learner in self.learners]
         if self.processes.is_first:
-            place = {"epoch": self.epoch, "step": self.step, "losses": self.losses, "micro": self.micro}
+            place = {"epoch": self.epoch, "step": self.step, "losses": self.losses, "micro": self.portions.micro}
             self.checkpoint.save({**place, "learners": states}, self._facts())
 
     def _load(self) -> None:
         kept = self.checkpoint.load(self._facts()) if self.checkpoint is not None else None
         if kept is not None:
-            self.epoch, self.step, self.losses, self.micro = (
+            self.epoch, self.step, self.losses, self.portions.micro = (
                 kept[name] for name in ("epoch", "step", "losses", "micro")
             )
             for learner, state in zip(self.learners, kept["learners"], strict=True):

@@ -93,23 +93,27 @@ class Learner:
         if self.average is not None:
             self.average.update(self.network)
 
-    def finish_epoch(self, train_loss: float, found: Mapping[str, np.ndarray], validation: Examples) -> dict[str, Any]:
-        """The row of an epoch with these validation outputs; the weights are kept when it is the best one."""
-        labels = {name: torch.from_numpy(values).float() for name, values in validation.labels.items()}
-        tensors = {name: torch.from_numpy(values) for name, values in found.items()}
-        loss, parts = masked_loss(tensors, labels, self.network.targets)
-        row: dict[str, Any] = {
-            "epoch": self.history.epochs + 1,
-            "train_loss": train_loss,
-            "validation_loss": float(loss),
-        }
-        row |= {f"validation_loss_{name}": part for name, part in parts.items()}
+    def finish_epoch(
+        self, train_loss: float, found: Mapping[str, np.ndarray], validation: Examples | None
+    ) -> dict[str, Any]:
+        """The row of an epoch with these validation outputs; the weights are kept when it is the best one.
+
+        Without validation the last epoch is the best.
+        """
+        row: dict[str, Any] = {"epoch": self.history.epochs + 1, "train_loss": train_loss}
+        row |= {"validation_loss": float("nan")} if validation is None else self._validated(found, validation)
         self.history.table.append(row)
-        if row["validation_loss"] < self.history.best_loss:
+        if validation is None or row["validation_loss"] < self.history.best_loss:
             self.history.best_epoch, self.history.best_loss = row["epoch"], row["validation_loss"]
             self.best = copy.deepcopy(self.network.state_dict())
         self.stopped = row["epoch"] - self.history.best_epoch >= self.recipe.patience
         return row
+
+    def _validated(self, found: Mapping[str, np.ndarray], validation: Examples) -> dict[str, float]:
+        labels = {name: torch.from_numpy(values).float() for name, values in validation.labels.items()}
+        tensors = {name: torch.from_numpy(values) for name, values in found.items()}
+        loss, parts = masked_loss(tensors, labels, self.network.targets)
+        return {"validation_loss": float(loss)} | {f"validation_loss_{name}": part for name, part in parts.items()}
 
     def diverge(self, loss: float, epoch: int, step: int, rows: str) -> None:
         """Stop for good, before the weights move: a loss is not finite."""

@@ -79,6 +79,15 @@ class Recipe:
         """The same without mirror images of the training volumes."""
         return self if self.augmentation is None else replace(self, augmentation=self.augmentation.without_flip())
 
+    def lasting(self, epochs: int) -> "Recipe":
+        """The same for just so many epochs: no patience ends it, and a warm-up is no longer than it.
+
+        Example:
+            >>> Recipe(epochs=30, patience=3, warm_up=2.0).lasting(1).warm_up
+            1
+        """
+        return replace(self, epochs=epochs, patience=max(self.patience, epochs), warm_up=min(self.warm_up, epochs))
+
 
 def _lies(value: Any, lowest: float, below: float, whole: bool) -> bool:
     return lowest <= value < below and (not whole or value % 1 == 0)

@@ -1,39 +1,40 @@
 """Make a predictor by a strategy: what stands still is run once, what is trained goes through one loop."""
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from neurotransfer.cohort import Split
-from neurotransfer.errors import is_no_memory
-from neurotransfer.models.network import Identity, Network, build_encoder, seeded, with_heads
+from neurotransfer.errors import InputError, LeakageError
+from neurotransfer.models.network import Identity, Network
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import Target
-from neurotransfer.training import Examples, Recipe, fit_together, predictions
-from neurotransfer.training.together import most_together, same_batches
+from neurotransfer.training import Examples, Recipe, predictions
 from neurotransfer.transfer.exact import fold, solve_path
+from neurotransfer.transfer.gradient import Job, Setting, Trained, recipe_of, train_jobs
 from neurotransfer.transfer.source import Source
 
-Setting = Mapping[str, Any]
+NOBODY = np.array([], int)
 # a voxel whose mean over the training images is lower lies outside the brain (volumes go from 0 to 1)
 OUTSIDE = 0.2
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One fit of one setting: the network (on features where the encoder stands still), what the fit took and had to change."""
+    """One fit of one setting: the network (on features where the encoder stands still), what the fit took and had to change.
+
+    `dropped` says that it was stopped before its end because others were better.
+    """
 
     network: Network
     epochs: int
     best_epoch: int
     validation_loss: float
     notes: tuple[str, ...] = ()
+    dropped: bool = False
 
 
 def fit_setting(
@@ -62,10 +63,13 @@ def fit_settings(
     tried: Sequence[Setting],
     recipe: Recipe,
     seed: int,
+    *,
+    halving: bool = False,
 ) -> Iterator[Fitted | Exception]:
     """Fit every setting of a strategy on one split: exact ones all at once, networks together where that is faster.
 
-    A setting that fails gives its error in place of a fit, and the others go on; the order is that of `tried`.
+    A setting that fails gives its error in place of a fit, and the others go on; the order is that of `tried`. On a split
+    with folds every setting is fitted once a fold, on the rows of the other folds: fold after fold, see `parts_of`.
 
     Args:
         source: from `make_source`.
@@ -76,82 +80,113 @@ def fit_settings(
         tried: hyperparameters that replace those of the recipe.
         recipe: the budget, the same for every strategy.
         seed: of new weights, order of batches and dropout.
+        halving: train by successive halving, see `train_jobs`; what is solved exactly is not changed by it.
     """
+    parts = parts_of(split, seed)
     if source.strategy.solver == "gradient":
-        yield from _fit_gradient(source, inputs, target, labels, split, tried, recipe, seed)
+        recipes = [recipe_of(recipe, setting) for setting in tried]
+        jobs = [_job(source, inputs, target, labels, part, tried, recipes, own) for part, own in parts]
+        for outcome in train_jobs(jobs, halving=halving):
+            yield outcome if isinstance(outcome, Exception) else _fitted(outcome)
         return
-    try:
-        if source.strategy.solver == "exact":
-            outcomes = _fit_exact(source, inputs, target, labels, split, tried)
-        else:
-            outcomes = [_as_it_is(source, target)] * len(tried)
-    except Exception as error:
-        outcomes = [error] * len(tried)
-    yield from outcomes
+    for part, _ in parts:
+        try:
+            if source.strategy.solver == "exact":
+                outcomes = _fit_exact(source, inputs, target, labels, part, tried)
+            else:
+                outcomes = [_as_it_is(source, target)] * len(tried)
+        except Exception as error:
+            outcomes = [error] * len(tried)
+        yield from outcomes
 
 
-def _fit_gradient(
+def refit(
+    source: Source,
+    inputs: np.ndarray,
+    target: Target,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    setting: Setting,
+    recipe: Recipe,
+    seed: int,
+    epochs: int,
+) -> Fitted:
+    """Fit one setting on rows (n,) without validation; where it is trained, for just so many epochs, see `Recipe.lasting`.
+
+    Raises:
+        Exception: the error of the fit.
+    """
+    split = Split(rows, NOBODY, NOBODY)
+    if source.strategy.solver != "gradient":
+        return fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
+    job = _job(source, inputs, target, labels, split, [setting], [recipe_of(recipe, setting).lasting(epochs)], seed)
+    (outcome,) = train_jobs([replace(job, validation=None)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return _fitted(outcome)
+
+
+def parts_of(split: Split, seed: int) -> list[tuple[Split, int]]:
+    """What is fitted for one setting, each with its seed: the split itself, or one split of every fold of its training rows.
+
+    Raises:
+        InputError: when there are folds and validation rows, fewer than two folds, or not one fold number a training row.
+        LeakageError: when a row is in two folds.
+
+    Example:
+        >>> folds = Split(np.array([4, 4, 7]), np.array([], int), np.array([9]), folds=np.array([1, 1, 0]))
+        >>> [(part.train.tolist(), part.validation.tolist()) for part, _ in parts_of(folds, 0)]
+        [([4, 4], [7]), ([7], [4, 4])]
+    """
+    if split.folds is None:
+        return [(split, seed)]
+    numbers = np.unique(split.folds)
+    if len(split.folds) != len(split.train) or len(numbers) < 2 or len(split.validation):
+        raise InputError(
+            f"{len(numbers)} folds of {len(split.folds)} rows, {len(split.train)} training rows and {len(split.validation)} "
+            "validation rows; give two folds or more, one fold number a training row and no validation rows"
+        )
+    parts = [
+        (
+            Split(split.train[split.folds != k], split.train[split.folds == k], NOBODY),
+            integer_seed(seed, "fold", int(k)),
+        )
+        for k in numbers
+    ]
+    for part, _ in parts:
+        shared = np.intersect1d(part.train, part.validation)
+        if len(shared):
+            raise LeakageError(f"row {shared[0]} is in two folds; every row, with its repeats, may be in one only")
+    return parts
+
+
+def _job(
     source: Source,
     inputs: np.ndarray,
     target: Target,
     labels: np.ndarray,
     split: Split,
     tried: Sequence[Setting],
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     seed: int,
-) -> Iterator[Fitted | Exception]:
+) -> Job:
     target = target.scaled_to(labels[split.train])
     train, validation = (
         Examples(inputs, rows, {target.name: labels[rows]}) for rows in (split.train, split.validation)
     )
-    recipes = [
-        replace(recipe, **{name: value for name, value in setting.items() if name != "dropout"}) for setting in tried
-    ]
-    groups = deque(_groups(source.encoder, recipes, tuple(inputs.shape[1:])))
-    while groups:
-        group = groups.popleft()
-        networks = [_network(source, target, tried[place], seed) for place in group]
-        try:
-            histories = fit_together(networks, train, validation, [recipes[place] for place in group], seed=seed)
-            short = any(history.notes for history in histories)
-        except Exception as error:
-            short = is_no_memory(error)
-            if len(group) == 1 or not short:
-                yield from [error] * len(group)
-                continue
-        if len(group) > 1 and short:
-            # one by one before their batches are made smaller
-            groups.extendleft([place] for place in reversed(group))
-            continue
-        for network, history in zip(networks, histories, strict=True):
-            yield history.error or Fitted(
-                network, history.epochs, history.best_epoch, history.best_loss, tuple(history.notes)
-            )  # fmt: skip
+    return Job(source, target, tried, recipes, train, validation, seed)
 
 
-def _groups(encoder: nn.Module, recipes: Sequence[Recipe], shape: tuple[int, ...]) -> list[list[int]]:
-    """Runs of settings that are trained together: those next to each other with the same batches, as memory allows."""
-    groups: list[list[int]] = []
-    for place, recipe in enumerate(recipes):
-        first = recipes[groups[-1][0]] if groups else None
-        most = most_together(encoder, recipe.batch_size, shape)
-        if first is not None and len(groups[-1]) < most and same_batches(first, recipe):
-            groups[-1].append(place)
-        else:
-            groups.append([place])
-    return groups
-
-
-def _network(source: Source, target: Target, setting: Setting, seed: int) -> Network:
-    if source.strategy.weights == "random":
-        with seeded(integer_seed(seed, "head")):
-            network = Network(build_encoder(source.architecture, dict(source.arguments)), [target])
-    else:
-        network = with_heads(source.encoder, [target], integer_seed(seed, "head"))
-    for module in network.modules():
-        if isinstance(module, nn.Dropout) and "dropout" in setting:
-            module.p = float(setting["dropout"])
-    return network
+def _fitted(trained: Trained) -> Fitted:
+    history = trained.history
+    return Fitted(
+        trained.network,
+        history.epochs,
+        history.best_epoch,
+        history.best_loss,
+        tuple(history.notes),
+        trained.dropped,
+    )
 
 
 def _as_it_is(source: Source, target: Target) -> Fitted | Exception:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from neurotransfer.benchmark.study import Study
-from neurotransfer.cohort import Cohort, Split, bootstrap_split, is_selection
+from neurotransfer.cohort import Cohort, Pool, Split, draw_split, make_pool
+from neurotransfer.cohort.people import share_of
 from neurotransfer.errors import InputError, StudyError, listed, unknown
 from neurotransfer.models.card import Card
 from neurotransfer.seeding import stream
@@ -59,7 +61,8 @@ def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
                 problems.append(f"task {task!r}: {unknown('score', part.score, allowed)}")
         except InputError as error:
             problems.append(f"task {task!r}: {error}")
-        problems += [f"task {task!r}: {problem}" for problem in _problems_of_rows(part.where, cohort)]
+        problems += [f"task {task!r}: {problem}" for problem in _problems_of_rows("where", part.where, cohort)]
+    problems += _problems_of_held_out(study, cohort)
     if study.subgroup is not None and study.subgroup not in cohort.table:
         problems.append(unknown("subgroup column", study.subgroup, cohort.table.columns))
     if problems:
@@ -67,14 +70,57 @@ def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
     return targets
 
 
-def _problems_of_rows(where: Mapping[str, str], cohort: Cohort) -> Iterator[str]:
+def _problems_of_rows(key: str, where: Mapping[str, str], cohort: Cohort) -> Iterator[str]:
     for column, value in where.items():
         if column not in cohort.table:
-            yield unknown("column of where", column, cohort.table.columns)
+            yield unknown(f"column of {key}", column, cohort.table.columns)
             continue
         found = as_text(cohort.table[column])
         if value not in set(found):
-            yield unknown(f"value of where, column {column!r},", value, sorted(found.dropna().unique()))
+            yield unknown(f"value of {key}, column {column!r},", value, sorted(found.dropna().unique()))
+
+
+def _problems_of_held_out(study: Study, cohort: Cohort) -> Iterator[str]:
+    held_out = study.protocol.held_out
+    if not isinstance(held_out, dict):
+        return
+    yield from _problems_of_rows("held_out", held_out, cohort)
+    for column, value in held_out.items():
+        if column not in cohort.table:
+            continue
+        is_held, people = _is_value(cohort.table[column], value), cohort.people
+        both = people.names[people.has(np.flatnonzero(is_held)) & people.has(np.flatnonzero(~is_held))]
+        if len(both):
+            yield (
+                f"held_out, column {column!r}: {len(both)} participant{'s' * (len(both) > 1)} with rows that are {value!r} and "
+                f"rows that are not: {', '.join(map(str, both[:5]))}; give a column that all rows of a person agree in"
+            )
+
+
+def _is_value(column: pd.Series, value: str) -> np.ndarray:
+    codes, found = pd.factorize(column, use_na_sentinel=False)
+    return (as_text(pd.Series(found, dtype=object)) == value).to_numpy()[codes]
+
+
+def held_out_rows(study: Study, cohort: Cohort) -> np.ndarray | None:
+    """Which rows (n_rows,) are of the fixed test people; None when the test people are drawn with every replicate.
+
+    People on whom a model of the study was chosen are not of them.
+    """
+    held_out = study.protocol.held_out
+    if held_out is None:
+        return None
+    if isinstance(held_out, dict):
+        rows = np.all([_is_value(cohort.table[column], value) for column, value in held_out.items()], axis=0)
+    else:
+        rows = share_of(cohort.people, held_out, study.seed, "held out")
+    selection = _selection_rows(study, cohort)
+    return rows if selection is None else rows & ~selection
+
+
+def _selection_rows(study: Study, cohort: Cohort) -> np.ndarray | None:
+    share = study.protocol.selection
+    return share_of(cohort.people, share, study.seed, "selection") if share else None
 
 
 def task_labels(study: Study, cohort: Cohort, task: str, target: Target) -> np.ndarray:
@@ -98,21 +144,25 @@ def split_of(
     `labels` (n_rows,) spares the reading of the cohort's where they are known.
     """
     labels = task_labels(study, cohort, task, target) if labels is None else labels
-    classes, selection = None if target.kind == "continuous" else labels, study.protocol.selection
-    return bootstrap_split(
-        cohort.participants,
-        n,
-        stream(study.seed, "split", task, n, replicate),
-        classes=classes,
-        test=study.protocol.test,
-        stratify=study.protocol.stratify and classes is not None,
+    return _split(study, _pool(study, cohort, target, labels), task, n, replicate)
+
+
+def _pool(study: Study, cohort: Cohort, target: Target, labels: np.ndarray) -> Pool:
+    return make_pool(
+        cohort.people,
         rows=np.flatnonzero(~np.isnan(labels)),
+        classes=None if target.kind == "continuous" else labels,
         class_names=target.classes,
-        untested=is_selection(cohort.participants, selection, study.seed) if selection else None,
+        untested=_selection_rows(study, cohort),
+        held_out=held_out_rows(study, cohort),
     )
 
 
-def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
+def _split(study: Study, pool: Pool, task: str, n: int, replicate: int) -> Split:
+    return draw_split(pool, n, study.protocol.choices, lambda what: stream(study.seed, what, task, n, replicate))
+
+
+def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card], *, draw: bool = True) -> Plan:
     """The plan of a study.
 
     Every split of every replicate is drawn once here, so that a size that cannot be is found now and not after hours.
@@ -121,20 +171,14 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
         study: from `read_study`.
         cohort: from `read_cohort`.
         cards: of the models by name, as far as they exist.
+        draw: whether splits are drawn; false where they were for the same study and cohort.
 
     Raises:
         StudyError: with every task and size that cannot be.
     """
     targets = targets_of(study, cohort)
     problems = list(_without_images(study, cohort))
-    for task, target in targets.items():
-        labels = task_labels(study, cohort, task, target)
-        for n in study.protocol.sizes:
-            try:
-                for replicate in range(study.protocol.replicates):
-                    split_of(study, cohort, task, target, n, replicate, labels)
-            except InputError as error:
-                problems.append(f"task {task!r}: {error}")
+    problems += _problems_of_splits(study, cohort, targets) if draw else []
     if problems:
         raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems, "change sizes or cohort"))
     notes = list(cohort.notes) + [note for _, _, note in _left_out(study, targets, cards)]
@@ -155,13 +199,33 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card]) -> Plan:
     return Plan(study, targets, cells, tuple(notes))
 
 
+def _problems_of_splits(study: Study, cohort: Cohort, targets: Mapping[str, Target]) -> Iterator[str]:
+    for task, target in targets.items():
+        pool = _pool(study, cohort, target, task_labels(study, cohort, task, target))
+        for n in study.protocol.sizes:
+            try:
+                for replicate in range(study.protocol.replicates):
+                    _split(study, pool, task, n, replicate)
+            except InputError as error:
+                yield f"task {task!r}: {error}"
+
+
 def _never_tested(study: Study, cohort: Cohort) -> Iterator[str]:
-    if study.protocol.selection:
-        people = set(cohort.participants[is_selection(cohort.participants, study.protocol.selection, study.seed)])
+    selection, held_out = _selection_rows(study, cohort), held_out_rows(study, cohort)
+    if selection is not None:
         yield (
-            f"{len(people)} of {len(set(cohort.participants))} participants are those on whom a model was chosen: they may be "
-            "trained on and are never tested"
+            f"{_n_people(cohort, selection)} of {len(cohort.people)} participants are those on whom a model was chosen: they "
+            "may be trained on and are never tested"
         )
+    if held_out is not None:
+        yield (
+            f"{_n_people(cohort, held_out)} of {len(cohort.people)} participants are held out: they are the test of every "
+            "replicate and are never trained on"
+        )
+
+
+def _n_people(cohort: Cohort, is_row: np.ndarray) -> int:
+    return int(cohort.people.has(np.flatnonzero(is_row)).sum())
 
 
 def _without_images(study: Study, cohort: Cohort) -> Iterator[str]:

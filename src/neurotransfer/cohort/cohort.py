@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from neurotransfer.cohort.people import People
 from neurotransfer.errors import InputError, unknown
 from neurotransfer.targets import Target
 
@@ -40,6 +42,11 @@ class Cohort:
     def participants(self) -> np.ndarray:
         """The participant of every row, (n,) of text."""
         return self.table["participant_id"].to_numpy(str)
+
+    @cached_property
+    def people(self) -> People:
+        """The participants as whole numbers, found out once."""
+        return People.of(self.participants)
 
     @property
     def n_participants(self) -> int:

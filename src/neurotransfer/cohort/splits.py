@@ -1,30 +1,38 @@
-"""Train, validation and test without a participant in two of them: the bootstrap of the talk, and a plain holdout."""
+"""Train, validation and test without a participant in two of them, and the guard that every split passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from neurotransfer.errors import InputError, LeakageError, unknown
-
-TEST_SETS = ("fifth", "rest")
-MOST_DRAWS = 1000
+from neurotransfer.cohort.people import People
+from neurotransfer.errors import InputError, LeakageError
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a cohort: `train` (with repeats when bootstrapped), `validation` and `test`, each an integer array."""
+    """Rows of a cohort: `train` (with repeats when bootstrapped), `validation` and `test`, each an integer array.
+
+    `folds` (len(train),) is the fold of every training row, from 0, where folds of the training rows are the validation:
+    `validation` is then empty.
+    """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    folds: np.ndarray | None = None
 
 
-def check_split(split: Split, participants: np.ndarray) -> Split:
-    """The split itself, when no participant is in two of its parts.
+def check_split(split: Split, participants: np.ndarray | People) -> Split:
+    """The split itself, when no participant is in two of its parts or in two of its folds.
+
+    Args:
+        split: of rows of a table.
+        participants: of every row of the table, (n_rows,); or the same as `People`, which is faster.
 
     Raises:
         LeakageError: naming the participants who are.
+        InputError: when the folds are not one a training row, numbered from 0 without a gap, beside an empty validation.
 
     Example:
         >>> parts = Split(np.array([0]), np.array([1]), np.array([2]))
@@ -33,132 +41,41 @@ def check_split(split: Split, participants: np.ndarray) -> Split:
         ...
         neurotransfer.errors.LeakageError: 1 participant both in train and in test: a; no participant may be in two ...
     """
-    parts = {name: set(participants[getattr(split, name)]) for name in ("train", "validation", "test")}
+    people = participants if isinstance(participants, People) else People.of(participants)
+    parts = {name: people.has(getattr(split, name)) for name in ("train", "validation", "test")}
     for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        shared = sorted(parts[first] & parts[second])
-        if shared:
-            raise LeakageError(
-                f"{len(shared)} participant{'s' * (len(shared) > 1)} both in {first} and in {second}: "
-                f"{', '.join(map(str, shared[:5]))}; no participant may be in two parts of a split"
-            )
+        _require_apart(people.names[parts[first] & parts[second]], first, second, "parts of a split")
+    if split.folds is not None:
+        _check_folds(split, split.folds, people)
     return split
+
+
+def _check_folds(split: Split, folds: np.ndarray, people: People) -> None:
+    found = np.unique(folds)
+    if len(folds) != len(split.train) or len(split.validation) or found.tolist() != list(range(len(found))):
+        raise InputError(
+            f"{len(folds)} folds {found.tolist()[:20]} of {len(split.train)} training rows, with {len(split.validation)} "
+            "validation rows beside; give the fold of every training row, 0, 1, ... without a gap, and no validation"
+        )
+    codes, lowest = people.codes[split.train], np.full(len(people), len(found))
+    np.minimum.at(lowest, codes, folds)
+    in_two = np.flatnonzero(folds != lowest[codes])
+    if len(in_two):
+        one, other = int(lowest[codes[in_two[0]]]), int(folds[in_two[0]])
+        _require_apart(people.names[np.unique(codes[in_two])], f"fold {one}", f"fold {other}", "folds")
+
+
+def _require_apart(shared: np.ndarray, first: str, second: str, of_what: str) -> None:
+    if len(shared):
+        raise LeakageError(
+            f"{len(shared)} participant{'s' * (len(shared) > 1)} both in {first} and in {second}: "
+            f"{', '.join(map(str, shared[:5]))}; no participant may be in two {of_what}"
+        )
 
 
 def fifth(n: int) -> int:
     """A fifth of n, rounded, at least 1: the size of validation and test."""
     return max(1, round(n / 5))
-
-
-def bootstrap_split(
-    participants: np.ndarray,
-    n: int,
-    generator: np.random.Generator,
-    *,
-    classes: np.ndarray | None = None,
-    test: str = "fifth",
-    stratify: bool = False,
-    rows: np.ndarray | None = None,
-    class_names: Sequence[str] = (),
-    untested: np.ndarray | None = None,
-) -> Split:
-    """One replicate of the talk's protocol.
-
-    Draws n rows with replacement for training; from the rows of the participants who were not drawn, n / 5 rows for
-    validation and n / 5 for test (`test="rest"`: all that remain), with no participant in two parts.
-
-    Args:
-        participants: of every row of the cohort, (n_rows,).
-        n: how many images to train on.
-        generator: the source of randomness.
-        classes: of every row, (n_rows,); when given, every class must be in every part: a draw where one is not is
-            drawn again.
-        test: `fifth` or `rest`.
-        stratify: draw every part with the proportions that the classes have in the pool.
-        rows: the pool, as indices of rows; all rows when not given.
-        class_names: what the classes 0, 1, ... are called in messages.
-        untested: which rows of the cohort are never in the test part, (n_rows,): people on whom something was chosen.
-
-    Raises:
-        InputError: when n is larger than the pool, too few people remain, a class has too few people or is not known,
-            or `test` is none of the two.
-
-    Example:
-        >>> split = bootstrap_split(np.arange(100), 20, np.random.default_rng(0))
-        >>> len(split.train), len(split.validation), len(split.test)
-        (20, 4, 4)
-    """
-    if test not in TEST_SETS:
-        raise InputError(unknown("test set", test, TEST_SETS))
-    rows = np.arange(len(participants)) if rows is None else np.asarray(rows)
-    _require_pool(participants, n, classes, rows, class_names)
-    for _ in range(MOST_DRAWS):
-        split = _draw(participants, n, generator, classes if stratify else None, test, rows, untested)
-        if split is not None and (classes is None or _has_all(split, classes, rows)):
-            return check_split(split, participants)
-    raise InputError(
-        f"n = {n} leaves too few people of a pool of {len(set(participants[rows]))} for {fifth(n)} validation and "
-        f"{fifth(n) if test == 'fifth' else 'any'} test images"
-        f"{' with every class in them' if classes is not None else ''}; "
-        f"use smaller sizes{'' if stratify or classes is None else ', stratify = true'} or a larger cohort"
-    )
-
-
-def _require_pool(
-    participants: np.ndarray, n: int, classes: np.ndarray | None, rows: np.ndarray, class_names: Sequence[str]
-) -> None:
-    if n < 2 or n > len(rows):
-        raise InputError(f"n = {n} is not possible: allowed are 2 to {len(rows)}, the images in the pool")
-    if classes is None:
-        return
-    if np.isnan(classes[rows]).any():
-        raise InputError("the pool has rows whose class is missing; leave them out of `rows`")
-    for label in np.unique(classes[rows]):
-        people = len(set(participants[rows][classes[rows] == label]))
-        if people < 3:
-            name = repr(class_names[int(label)]) if class_names else f"{label:g}"
-            raise InputError(
-                f"class {name} has {people} participant{'s' * (people != 1)}; train, validation and test need one "
-                "each: 3 or more"
-            )
-
-
-def _draw(
-    participants: np.ndarray,
-    n: int,
-    generator: np.random.Generator,
-    strata: np.ndarray | None,
-    test: str,
-    rows: np.ndarray,
-    untested: np.ndarray | None,
-) -> Split | None:
-    train = _bootstrap(rows, n, generator, strata)
-    rest = rows[~np.isin(participants[rows], participants[train])]
-    shares = None if strata is None else _shares(strata, rows, fifth(n))
-    validation, rest = _take(participants, rest, fifth(n), generator, strata, shares)
-    rest = rest if untested is None else rest[~untested[rest]]
-    wanted = fifth(n) if test == "fifth" else len(rest)
-    held_out, _ = _take(participants, rest, wanted, generator, strata, shares if test == "fifth" else None)
-    if len(validation) < fifth(n) or len(held_out) < max(1, wanted):
-        return None
-    return Split(train, np.sort(validation), np.sort(held_out))
-
-
-def _bootstrap(rows: np.ndarray, n: int, generator: np.random.Generator, strata: np.ndarray | None) -> np.ndarray:
-    if strata is None:
-        return generator.choice(rows, n, replace=True)
-    return np.concatenate(
-        [generator.choice(rows[strata[rows] == label], size) for label, size in _shares(strata, rows, n).items()]
-    )
-
-
-def _shares(strata: np.ndarray, rows: np.ndarray, n: int) -> dict[float, int]:
-    """How many of n rows each class gets, in the proportions of the pool, at least one where n allows it."""
-    labels, counts = np.unique(strata[rows], return_counts=True)
-    shares = proportional(n, counts.tolist())
-    for index in np.flatnonzero(np.equal(shares, 0)) if n >= len(shares) else ():
-        shares[int(np.argmax(shares))] -= 1
-        shares[index] = 1
-    return dict(zip(labels.tolist(), shares, strict=True))
 
 
 def proportional(n: int, counts: Sequence[int]) -> list[int]:
@@ -173,31 +90,6 @@ def proportional(n: int, counts: Sequence[int]) -> list[int]:
     for index in np.argsort(shares - exact, kind="stable")[: n - shares.sum()]:
         shares[index] += 1
     return [int(share) for share in shares]
-
-
-def _take(
-    participants: np.ndarray,
-    rows: np.ndarray,
-    n: int,
-    generator: np.random.Generator,
-    strata: np.ndarray | None = None,
-    shares: dict[float, int] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """At most n rows drawn at random, and the rows of the participants of whom none was drawn."""
-    if strata is not None and shares is not None:
-        chosen, rest = rows[:0], rows
-        for label, size in shares.items():
-            taken, _ = _take(participants, rest[strata[rest] == label], size, generator)
-            chosen = np.concatenate([chosen, taken])
-            rest = rest[~np.isin(participants[rest], participants[taken])]
-        return chosen, rest
-    chosen = generator.permutation(rows[np.argsort(participants[rows], kind="stable")])[:n]
-    return chosen, rows[~np.isin(participants[rows], participants[chosen])]
-
-
-def _has_all(split: Split, classes: np.ndarray, rows: np.ndarray) -> bool:
-    every = set(classes[rows])
-    return all(set(classes[part]) == every for part in (split.train, split.validation, split.test))
 
 
 def holdout_split(

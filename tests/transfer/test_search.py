@@ -158,8 +158,8 @@ def test_an_error_of_a_fit_is_recorded_and_the_others_go_on(monkeypatch):
     inputs, labels = columns()
     real = fit_settings
 
-    def failing(*given):
-        for place, outcome in enumerate(real(*given)):
+    def failing(*given, **options):
+        for place, outcome in enumerate(real(*given, **options)):
             yield RuntimeError("planted") if place == 1 else outcome
 
     monkeypatch.setattr(module, "fit_settings", failing)
@@ -182,7 +182,7 @@ def test_an_error_of_a_fit_is_recorded_and_the_others_go_on(monkeypatch):
     ],
 )
 def test_an_error_of_the_machine_is_raised(planted, raised, monkeypatch):
-    monkeypatch.setattr(module, "fit_settings", lambda *_: [planted])
+    monkeypatch.setattr(module, "fit_settings", lambda *_, **__: [planted])
     inputs, labels = columns()
     with pytest.raises(raised):
         list(search(linear(), inputs, AGE, labels, PARTS, PENALTIES[:1], RECIPE, 0))

@@ -1,8 +1,8 @@
 """Try the settings of a strategy on one split: what each predicts of the validation rows, and its loss there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from neurotransfer.errors import StorageError, is_no_memory
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe, outputs
 from neurotransfer.training.losses import target_losses
-from neurotransfer.transfer.adapt import Fitted, Setting, fit_settings
+from neurotransfer.transfer.adapt import Fitted, fit_settings, parts_of, refit
+from neurotransfer.transfer.gradient import Setting
 from neurotransfer.transfer.source import Source
 
 # of the machine and not of a fit: another time it may go well
@@ -26,13 +27,15 @@ class Trial:
     Attributes:
         setting: its hyperparameters.
         error: why there is no fit; None where there is one. All that follows is then empty, zero or NaN.
-        validation_rows: the rows it is judged on, (n_v,).
+        validation_rows: the rows it is judged on, (n_v,); with folds the training rows, each by the fit that had not seen it.
         predicted: predictions of them, (n_v,).
         probabilities: of their classes, (n_v, K).
         loss: the unweighted loss on them, a mean over rows.
-        epochs: that were trained; 0 where nothing is trained by gradients.
-        best_epoch: the one whose weights are kept.
+        epochs: that were trained, over all folds; 0 where nothing is trained by gradients.
+        best_epoch: the one whose weights are kept; with folds the mean of theirs, rounded.
         dropped: whether it was stopped before its end because others were better.
+        fitted: the fit, where one was made to be kept.
+        refit: what makes it, with folds.
     """
 
     setting: Setting
@@ -45,17 +48,30 @@ class Trial:
     best_epoch: int = 0
     dropped: bool = False
     fitted: Fitted | None = field(default=None, repr=False)
+    refit: Callable[[], Fitted] | None = field(default=None, repr=False)
 
     def final(self) -> Fitted:
-        """The fit that is to be tested.
+        """The fit that is to be tested: the one that was made; with folds a new one on all training rows.
+
+        What is trained by gradients is then trained for `best_epoch` epochs, under a schedule of that length and without
+        validation, and keeps the weights of the last one.
 
         Raises:
-            Exception: the error of a trial that has no fit.
+            Exception: the error of a trial that has no fit, or of the new one.
+            MemoryError, OSError, StorageError: when memory, disk or device are short.
         """
         if self.error is not None:
             raise self.error
-        assert self.fitted is not None
-        return self.fitted
+        if self.fitted is not None or self.refit is None:
+            assert self.fitted is not None
+            return self.fitted
+        try:
+            fitted = self.refit()
+        except Exception as error:
+            raise_of_the_machine(error)
+            raise
+        require_whole_batches(fitted)
+        return fitted
 
 
 def search(
@@ -67,8 +83,13 @@ def search(
     tried: Sequence[Setting],
     recipe: Recipe,
     seed: int,
+    *,
+    halving: bool = False,
 ) -> Iterator[Trial]:
     """Try every setting on one split, in the order of `tried`; whoever keeps no trial of the worse ones saves memory.
+
+    On a split with folds every setting is fitted once a fold, on the rows of the other folds, and predicts the rows of that
+    one, which choose its epoch too; a setting that fails in a fold has failed.
 
     What is the fault of a fit is recorded in its trial and stops nothing; what is the fault of the machine is raised. A fit
     whose batches had to be made smaller is one: the fits of one comparison must not differ in what batch norm saw.
@@ -78,22 +99,67 @@ def search(
         inputs: of every row, from `inputs_of`.
         target: what to predict.
         labels: of every row, (n_rows,).
-        split: rows for training and validation; its test rows are not looked at.
+        split: rows for training and validation, or training rows in folds; its test rows are not looked at.
         tried: hyperparameters that replace those of the recipe.
         recipe: the budget, the same for every strategy.
-        seed: of new weights, order of batches and dropout.
+        seed: of new weights, order of batches and dropout; a fold has one of its own that follows from it.
+        halving: drop the worse settings of what is trained by gradients early, see `train_jobs`; a dropped one is a trial too.
 
     Raises:
         MemoryError, OSError, StorageError: when memory, disk or device are short.
     """
-    outcomes = fit_settings(source, inputs, target, labels, split, tried, recipe, seed)
-    for setting, outcome in zip(tried, outcomes, strict=True):
-        try:
-            trial = _judged(setting, outcome, inputs, labels, split.validation)
-        except Exception as error:
-            raise_of_the_machine(error)
-            trial = Trial(setting, error)
-        yield trial
+    outcomes = fit_settings(source, inputs, target, labels, split, tried, recipe, seed, halving=halving)
+    parts = parts_of(split, seed)
+    trials = (
+        _trial(setting, outcome, inputs, labels, part.validation)
+        for (part, _), setting, outcome in zip(
+            [part for part in parts for _ in tried], [*tried] * len(parts), outcomes, strict=True
+        )
+    )
+    if split.folds is None:
+        yield from trials
+        return
+    # networks are not kept: there may be many
+    every = [replace(trial, fitted=None) for trial in trials]
+    for place, setting in enumerate(tried):
+        trial = _joined(every[place :: len(tried)], split)
+        again = partial(
+            refit, source, inputs, target, labels, split.train, setting, recipe, seed, max(1, trial.best_epoch)
+        )
+        yield replace(trial, refit=again)
+
+
+def _trial(
+    setting: Setting, outcome: Fitted | Exception, inputs: np.ndarray, labels: np.ndarray, rows: np.ndarray
+) -> Trial:
+    try:
+        return _judged(setting, outcome, inputs, labels, rows)
+    except Exception as error:
+        raise_of_the_machine(error)
+        return Trial(setting, error)
+
+
+def _joined(folds: Sequence[Trial], split: Split) -> Trial:
+    """The trial of a setting from its trials on the folds, in the order of their numbers."""
+    failed = next((trial for trial in folds if trial.error is not None), None)
+    if failed is not None:
+        return failed
+    assert split.folds is not None
+    # where the rows of fold after fold are among the training rows
+    order = np.argsort(np.argsort(split.folds, kind="stable"), kind="stable")
+    sizes = [len(trial.validation_rows) for trial in folds]
+    best_epochs = [trial.best_epoch for trial in folds]
+    return Trial(
+        folds[0].setting,
+        validation_rows=split.train,
+        predicted=np.concatenate([trial.predicted for trial in folds])[order],
+        probabilities=np.concatenate([trial.probabilities for trial in folds])[order],
+        loss=float(np.average([trial.loss for trial in folds], weights=sizes)),
+        epochs=sum(trial.epochs for trial in folds),
+        # halves upwards
+        best_epoch=int(np.floor(np.mean(best_epochs) + 0.5)),
+        dropped=any(trial.dropped for trial in folds),
+    )
 
 
 def raise_of_the_machine(error: Exception) -> None:
@@ -122,9 +188,8 @@ def _judged(
     loss = outcome.validation_loss
     if not outcome.epochs:
         loss = loss_of(target, found[target.name], labels[rows])
-    return Trial(
-        setting, None, rows, predicted, probabilities, loss, outcome.epochs, outcome.best_epoch, fitted=outcome
-    )
+    facts = (outcome.epochs, outcome.best_epoch, outcome.dropped)
+    return Trial(setting, None, rows, predicted, probabilities, loss, *facts, outcome)
 
 
 def require_whole_batches(fitted: Fitted) -> None:
@@ -146,7 +211,7 @@ def loss_of(target: Target, found: np.ndarray, labels: np.ndarray) -> float:
     if target.reading != "value":
         found = (target.decode(found)[0][:, None] - target.location) / target.scale
         target = replace(target, reading="value", levels=(), limits=None)
-    parts: Mapping[str, Any] = target_losses(
+    parts = target_losses(
         {target.name: torch.from_numpy(found)}, {target.name: torch.from_numpy(labels).float()}, {target.name: target}
     )
     return float(parts.get(target.name, np.nan))

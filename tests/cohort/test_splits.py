@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from neurotransfer.cohort import Split, bootstrap_split, check_split, holdout_split, is_selection
+from neurotransfer.cohort import People, Split, bootstrap_split, check_split, holdout_split, is_selection
 from neurotransfer.cohort.splits import fifth, proportional
 from neurotransfer.errors import InputError, LeakageError
 
@@ -207,6 +207,52 @@ def test_at_most_five_people_are_named():
         check_split(Split(np.arange(9), np.arange(9, 18), np.array([], int)), participants)
 
 
+FOLDED = np.array(list("aabbccdd"))
+
+
+def folded(folds, train=range(6), validation=(), test=(6, 7)):
+    return Split(*(np.array(part, int) for part in (train, validation, test)), np.array(folds, int))
+
+
+def test_folds_that_keep_people_together_pass():
+    split = folded([1, 1, 0, 0, 2, 2])
+    assert check_split(split, FOLDED) is split
+    assert check_split(split, People.of(FOLDED)) is split
+    copies = folded([0, 1, 0, 1], train=[0, 2, 0, 3])
+    assert check_split(copies, FOLDED) is copies
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        (folded([0, 1, 0, 0, 1, 1]), r"^1 participant both in fold 0 and in fold 1: a; no participant may be in two folds"),
+        (folded([0, 0, 1, 2, 2, 0]), r"^2 participants both in fold 1 and in fold 2: b, c;"),
+        (folded([0, 1], train=[4, 4]), r"^1 participant both in fold 0 and in fold 1: c;"),
+        (folded([0, 0, 1, 1, 2, 2], test=[5, 6]), r"^1 participant both in train and in test: c"),
+    ],
+)  # fmt: skip
+def test_people_in_two_folds_are_named(split, said):
+    with pytest.raises(LeakageError, match=said):
+        check_split(split, FOLDED)
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        folded([0, 0, 1, 1, 2]),
+        folded([0, 0, 1, 1, 3, 3]),
+        folded([1, 1, 2, 2, 3, 3]),
+        folded([-1, -1, 0, 0, 1, 1]),
+        folded([0, 0, 1, 1], train=range(4), validation=[4]),
+    ],
+)
+def test_folds_that_are_none_are_refused(split):
+    with pytest.raises(
+        InputError, match=r"give the fold of every training row, 0, 1, \.\.\. without a gap, and no valida"
+    ):
+        check_split(split, FOLDED)
+
+
 def test_a_split_without_leakage_is_returned_as_it_is():
     split = Split(np.array([0, 0]), np.array([1]), np.array([], int))
     assert check_split(split, np.array(["a", "b"])) is split
@@ -325,21 +371,3 @@ def test_untested_leaves_training_and_validation_as_they_are():
     np.testing.assert_array_equal(one.train, other.train)
     np.testing.assert_array_equal(one.validation, other.validation)
     assert set(other.test) == set(one.test) - set(np.flatnonzero(untested))
-
-
-@given(share=st.floats(0, 1), seed=st.integers(0, 5), n=st.integers(1, 40))
-def test_who_selects_depends_on_name_and_seed_alone(share, seed, n):
-    people = np.array([f"p{index}" for index in range(n)])
-    chosen = is_selection(people, share, seed)
-    np.testing.assert_array_equal(is_selection(people[::-1], share, seed), chosen[::-1])
-    np.testing.assert_array_equal(is_selection(np.repeat(people, 3), share, seed), np.repeat(chosen, 3))
-    np.testing.assert_array_equal(is_selection(people[: n // 2], share, seed), chosen[: n // 2])
-    # a larger share only adds people
-    assert (is_selection(people, min(1, share + 0.2), seed) >= chosen).all()
-
-
-def test_another_seed_selects_others():
-    people = np.array([f"p{index}" for index in range(200)])
-    first, second = (is_selection(people, 0.4, seed) for seed in (1, 2))
-    assert (first != second).any()
-    assert 0.3 < first.mean() < 0.5

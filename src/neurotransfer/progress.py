@@ -1,15 +1,19 @@
 """Progress on a terminal, through rich; quiet lines in a log."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+LINE_EVERY_S = 600.0
 
 
 @contextmanager
 def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
     """A progress bar on standard error; its value, called with anything, advances it by one.
 
-    A `total` of 0 means that it is not known. Where standard error is no terminal, one line is written at the end.
+    A `total` of 0 means that it is not known. Called with `left`, a text, it shows that as the time that is left in place of
+    its own guess. Where standard error is no terminal, a line is written now and then and at the end.
 
     Example:
         >>> with bar("work", 2) as advance:
@@ -31,10 +35,17 @@ def late_bar(description: str) -> Iterator[tuple[Callable[[int], object], Callab
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class _Left(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            left = task.fields.get("left")
+            return Text(f"{left} left", style="progress.remaining") if left else super().render(task)
 
     console = Console(file=sys.stderr)
     columns = (
@@ -42,21 +53,27 @@ def late_bar(description: str) -> Iterator[tuple[Callable[[int], object], Callab
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        _Left(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=None)
-        done, begun, known = 0, False, False
+        done, begun, known, said = 0, False, False, time.monotonic()
 
         def begin(total: int) -> None:
             nonlocal begun, known
             begun, known = True, total > 0
             progress.update(task, total=total or None)
 
-        def advance(*_: object) -> None:
-            nonlocal done
+        def advance(*_: object, left: str = "") -> None:
+            nonlocal done, said
             done += 1
-            progress.advance(task)
+            progress.update(task, advance=1, left=left)
+            if not console.is_terminal and known and time.monotonic() - said > LINE_EVERY_S:
+                said = time.monotonic()
+                total = f" of {progress.tasks[0].total:.0f}"
+                print(
+                    f"{description}: {done}{total} done{f', {left} left' if left else ''}", file=sys.stderr, flush=True
+                )
 
         yield begin, advance
         if not known:

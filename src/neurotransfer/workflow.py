@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.benchmark import Run, benchmark, parse_study, read_study
-from neurotransfer.benchmark.run import Progress, silent
+from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.benchmark.study import file_name
 from neurotransfer.cohort.contract import Contract, Input
 from neurotransfer.errors import InputError, listed

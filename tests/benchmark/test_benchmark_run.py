@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
+from neurotransfer.benchmark.records import finished as finished_cells
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.workspace import open_workspace
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
@@ -23,6 +24,7 @@ from neurotransfer.models import load_model, save_model
 from neurotransfer.report import report
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.transfer import Fitted, inputs_of
+from neurotransfer.transfer import search as search_module
 
 
 def tables(folder):
@@ -38,13 +40,13 @@ def assert_same(first, second):
 def interrupt_after(n_cells, monkeypatch):
     done = []
 
-    def interrupted(workspace, cell):
+    def interrupted(workspace, cell, again):
         if len(done) == n_cells:
             raise KeyboardInterrupt
         done.append(cell)
-        cell_module.run_cell(workspace, cell)
+        cell_module.run_cell(workspace, cell, again)
 
-    monkeypatch.setattr("neurotransfer.benchmark.workers.run_cell", interrupted)
+    monkeypatch.setattr("neurotransfer.benchmark.work.run_cell", interrupted)
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +132,13 @@ def test_going_on_after_an_interruption_gives_the_same_table(finished, module_st
         benchmark(module_study, tmp_path / "run")
     monkeypatch.undo()
     assert not (tmp_path / "run" / "manifest.json").exists()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "cells").rglob("*.json")}
-    assert len(kept) == 9
+    assert len(finished_cells(tmp_path / "run")) == 9
+    done = []
+    monkeypatch.setattr(
+        "neurotransfer.benchmark.work.run_cell", lambda *of: (done.append(of[1]), cell_module.run_cell(*of))
+    )
     benchmark(module_study, tmp_path / "run", resume=True)
-    assert all(path.stat().st_mtime_ns == changed for path, changed in kept.items())
+    assert len(done) == len(set(done)) == 52 - 9
     assert_same(finished[0], tmp_path / "run")
 
 
@@ -177,10 +182,10 @@ def test_a_killed_process_goes_on_to_the_same_table(finished, tiny_study, tmp_pa
 
 
 def test_a_failing_fit_is_recorded_and_stops_nothing(module_study, tmp_path, monkeypatch):
-    real = cell_module.fit_settings
+    real = search_module.fit_settings
 
-    def failing(source, inputs, target, labels, split, tried, recipe, seed):
-        outcomes = real(source, inputs, target, labels, split, tried, recipe, seed)
+    def failing(source, inputs, target, labels, split, tried, *others, **named):
+        outcomes = real(source, inputs, target, labels, split, tried, *others, **named)
         for setting, outcome in zip(tried, outcomes, strict=True):
             if source.strategy.name == "linear" and setting["penalty"] == 1.0:
                 yield RuntimeError("the planted failure")
@@ -189,7 +194,7 @@ def test_a_failing_fit_is_recorded_and_stops_nothing(module_study, tmp_path, mon
             else:
                 yield outcome
 
-    monkeypatch.setattr(cell_module, "fit_settings", failing)
+    monkeypatch.setattr(search_module, "fit_settings", failing)
     strategies = [part for part in module_study.strategies if part.title in ("linear", "voxels", "random-frozen")]
     study = module_study.model_copy(update={"strategies": tuple(strategies), "models": {}})
     run = benchmark(study, tmp_path / "run")
@@ -204,19 +209,20 @@ def test_a_failing_fit_is_recorded_and_stops_nothing(module_study, tmp_path, mon
 
 
 def test_a_full_disk_stops_the_run_with_advice_and_keeps_what_is_done(module_study, tmp_path, monkeypatch):
-    real = cell_module.write_json
+    real = cell_module.keep
     written = []
 
-    def full(path, value):
+    def full(folder, cell, *columns):
         if len(written) == 4:
             raise StorageError("no space left") from OSError(errno.ENOSPC, "full")
-        written.append(path)
-        real(path, value)
+        written.append(cell)
+        real(folder, cell, *columns)
 
-    monkeypatch.setattr(cell_module, "write_json", full)
+    monkeypatch.setattr(cell_module, "keep", full)
     with pytest.raises(StorageError):
         benchmark(module_study, tmp_path / "run")
-    assert len(list((tmp_path / "run" / "cells").rglob("*.json"))) == 4
+    assert finished_cells(tmp_path / "run") == set(written)
+    assert not (tmp_path / "run" / "failed.json").exists()
 
 
 def test_another_study_is_not_mixed_in(finished, module_study):
@@ -282,23 +288,37 @@ def test_a_strategy_that_cannot_begin_is_recorded_for_each_of_its_settings(modul
 
 
 @pytest.mark.parametrize(
-    ("planted", "raised"),
+    ("planted", "said"),
     [
-        (MemoryError("of this machine"), MemoryError),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError),
-        (Fitted(None, 1, 1, 0.5, ("8 images at once need more memory",)), MemoryError),
-        (OSError(errno.EIO, "input or output"), OSError),
+        (MemoryError("of this machine"), "MemoryError: of this machine"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "MemoryError: DefaultCPUAllocator"),
+        (Fitted(None, 1, 1, 0.5, ("8 images at once need more memory",)), "MemoryError: 8 images at once"),
+        (OSError(errno.EIO, "input or output"), "OSError: .*input or output"),
     ],
 )
-def test_what_is_the_fault_of_the_machine_is_not_kept_as_a_result(module_study, tmp_path, monkeypatch, planted, raised):
-    monkeypatch.setattr(cell_module, "fit_settings", lambda *_: [planted, planted])
+def test_what_is_the_fault_of_the_machine_is_not_kept_as_a_result(module_study, tmp_path, monkeypatch, planted, said):
+    calls = []
+
+    def failing(*_, **__):
+        calls.append(1)
+        return [planted, planted]
+
+    monkeypatch.setattr(search_module, "fit_settings", failing)
     strategies = tuple(part for part in module_study.strategies if part.title == "linear")
     study = module_study.model_copy(update={"strategies": strategies, "models": {}})
-    with pytest.raises(raised):
+    with pytest.raises(InputError, match=f"no cell could be done; the first one, .*{said}"):
         benchmark(study, tmp_path / "run")
-    assert not list((tmp_path / "run" / "cells").rglob("*.json"))
+    assert finished_cells(tmp_path / "run") == set()
+    # each of the eight cells was tried three times
+    assert len(calls) == 8 * 3
+    assert len(json.loads((tmp_path / "run" / "failed.json").read_text())) == 8
     monkeypatch.undo()
-    assert benchmark(study, tmp_path / "run").results["error"].isna().all()
+    with pytest.raises(InputError, match="no cell could be done"):
+        benchmark(study, tmp_path / "run")
+    run = benchmark(study, tmp_path / "run", retry_failed=True)
+    assert run.results["error"].isna().all()
+    assert run.failures == ()
+    assert json.loads((tmp_path / "run" / "failed.json").read_text()) == []
 
 
 def test_a_run_that_was_interrupted_can_be_shown(module_study, tmp_path, monkeypatch):

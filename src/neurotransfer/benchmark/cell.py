@@ -2,60 +2,74 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurotransfer.artifacts import write_json
 from neurotransfer.benchmark.plan import Cell, split_of, task_labels
+from neurotransfer.benchmark.records import TEST, VALIDATION, Columns, cell_path, keep
 from neurotransfer.benchmark.workspace import Workspace, prepared
-from neurotransfer.cohort import Split
-from neurotransfer.errors import StorageError, is_no_memory
+from neurotransfer.cohort import Split, effective_participants
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
-from neurotransfer.targets import Target, as_text
-from neurotransfer.transfer import Fitted, best_of, fit_settings, get_strategy, predict_rows, settings
+from neurotransfer.targets import Target
+from neurotransfer.transfer import best_of, get_strategy, predict_rows, settings
+from neurotransfer.transfer.search import Trial, raise_of_the_machine, search
 
 NO_SCORES = dict.fromkeys(SCORES, float("nan"))
 
 
-def run_cell(workspace: Workspace, cell: Cell) -> None:
+def run_cell(workspace: Workspace, cell: Cell, again: bool = False) -> None:
     """Do a cell and write its result, whole or not at all; a cell that is done already is left alone.
 
-    A setting whose fit fails is recorded with its error and does not stop the rest.
+    A setting whose fit fails is recorded with its error and does not stop the rest. `again` does a cell that is there.
     """
-    path = cell_path(workspace.folder, cell)
-    if not path.is_file():
-        write_json(path, fit_cell(workspace, cell))
+    if again or not cell_path(workspace.folder, cell).is_file():
+        found = fit_cell(workspace, cell)
+        keep(workspace.folder, cell, found["fits"], found["predictions"])
 
 
-def cell_path(folder: Path, cell: Cell) -> Path:
-    """The file of a cell's result in a run folder."""
-    return folder / "cells" / cell.path
+def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, Columns]:
+    """The columns of a cell: `fits`, a value a setting, and `predictions`, a value a row that was predicted."""
+    started = time.perf_counter()
+    part, work = workspace.part(cell.strategy), _Work.of(workspace, cell)
+    rows, found = _try_all(work, settings(get_strategy(part.strategy), part.grid))
+    # settings are solved together: each one's share of the time
+    seconds = (time.perf_counter() - started) / len(rows)
+    found["selected"] = [rows[index]["selected"] for index in found["setting_index"]]
+    return {"fits": _columns(work, rows, seconds), "predictions": found}
 
 
-def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a cell: `fits`, one a setting, and `predictions`, one a test image."""
-    target = workspace.targets[cell.task]
-    labels = labels_of(workspace, cell.task)
-    split = split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate, labels)
-    part = workspace.part(cell.strategy)
-    tried = settings(get_strategy(part.strategy), part.grid)
-    rows, best = _fit_all(workspace, cell, target, labels, split, tried)
-    chosen = best_of(target.kind, [row["validation"] for row in rows])
-    predictions: list[dict[str, Any]] = []
-    test_scores = NO_SCORES
-    if best is not None:
-        test_scores, predictions = _test(workspace, cell, target, labels, split, best)
-    n_people = len(set(workspace.cohort.participants[split.train]))
-    fits = [
-        _fit_row(cell, index, row, index == chosen, test_scores if index == chosen else NO_SCORES, split, n_people)
-        for index, row in enumerate(rows)
-    ]
-    return {"fits": fits, "predictions": predictions}
+@dataclass(frozen=True)
+class _Work:
+    """What the fits of a cell share."""
+
+    workspace: Workspace
+    cell: Cell
+    target: Target
+    labels: np.ndarray
+    split: Split
+
+    @classmethod
+    def of(cls, workspace: Workspace, cell: Cell) -> "_Work":
+        target, labels = workspace.targets[cell.task], labels_of(workspace, cell.task)
+        split = split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate, labels)
+        return cls(workspace, cell, target, labels, split)
+
+    @property
+    def keeps_all(self) -> bool:
+        return self.workspace.study.protocol.keep == "all"
+
+    @property
+    def seed(self) -> int:
+        cell = self.cell
+        return integer_seed(self.workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
+
+    def scores(self, rows: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+        return scores(self.target.kind, self.labels[rows], predicted, probabilities)
 
 
 @lru_cache(maxsize=64)
@@ -64,104 +78,109 @@ def labels_of(workspace: Workspace, task: str) -> np.ndarray:
     return task_labels(workspace.study, workspace.cohort, task, workspace.targets[task])
 
 
-def _fit_all(
-    workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, tried: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], tuple[Fitted, np.ndarray] | None]:
-    started = time.perf_counter()
-    rows: list[dict[str, Any]] = []
-    best = None
-    for setting, (outcome, inputs) in zip(tried, _outcomes(workspace, cell, target, labels, split, tried), strict=True):
-        row = {"setting": setting, "validation": NO_SCORES, "epochs": 0, "best_epoch": 0, "loss": np.nan, "error": None}
-        rows.append(row)
-        try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            if outcome.notes:
-                # fits of one comparison must not differ in what batch norm saw
-                raise MemoryError(f"{'; '.join(outcome.notes)}: give [training] a smaller batch_size or a micro_batch")
-            predicted, probabilities = predict_rows(outcome, inputs, split.validation)
-            row["validation"] = scores(target.kind, labels[split.validation], predicted, probabilities)
-            row |= {"epochs": outcome.epochs, "best_epoch": outcome.best_epoch, "loss": outcome.validation_loss}
-            if best_of(target.kind, [other["validation"] for other in rows]) == len(rows) - 1:
-                best = (outcome, inputs)
-        except (StorageError, OSError, MemoryError):
-            # of the machine and not of the fit: another time it may go well
-            raise
-        except Exception as error:
-            if is_no_memory(error):
-                raise MemoryError(str(error)) from None
-            row["error"] = f"{type(error).__name__}: {error}"
-    # settings are solved together: each one's share of the time
-    seconds = (time.perf_counter() - started) / len(rows)
-    return [row | {"seconds": seconds} for row in rows], best
-
-
-def _outcomes(
-    workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, tried: list[dict[str, Any]]
-) -> Iterator[tuple[Fitted | Exception, np.ndarray]]:
-    recipe = workspace.study.training.recipe
-    seed = integer_seed(workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
+def _try_all(work: _Work, tried: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], Columns]:
+    """A row a setting, and the predictions that are kept."""
+    study, cell = work.workspace.study, work.cell
+    rows, found = [_row(setting) for setting in tried], _no_predictions()
     try:
-        source, inputs = prepared(workspace, cell.strategy, cell.task)
+        source, inputs = prepared(work.workspace, cell.strategy, cell.task)
     except Exception as error:
-        yield from [(error, np.zeros(0))] * len(tried)
+        raise_of_the_machine(error)
+        return [row | {"error": _text(error)} for row in rows], found
+    trials = search(
+        source, inputs, work.target, work.labels, work.split, tried, study.training.recipe, work.seed,
+        halving=study.protocol.search == "halving",
+    )  # fmt: skip
+    best: tuple[int, Trial] | None = None
+    for index, (row, trial) in enumerate(zip(rows, trials, strict=True)):
+        _record(work, row, trial)
+        if _best(work, rows[: index + 1]) == index:
+            best = (index, trial)
+        if work.keeps_all and trial.error is None:
+            _add(found, index, VALIDATION, trial.validation_rows, trial.predicted, trial.probabilities)
+            _test(work, row, index, trial, inputs, found)
+    if best is not None:
+        index, trial = best
+        if not work.keeps_all:
+            _test(work, rows[index], index, trial, inputs, found)
+        rows[index]["selected"] = rows[index]["error"] is None
+    return rows, found
+
+
+def _record(work: _Work, row: dict[str, Any], trial: Trial) -> None:
+    if trial.error is not None:
+        row["error"] = _text(trial.error)
         return
-    for outcome in fit_settings(source, inputs, target, labels, split, tried, recipe, seed):
-        yield outcome, inputs
+    row |= {"loss": trial.loss, "epochs": trial.epochs, "best_epoch": trial.best_epoch, "dropped": trial.dropped}
+    row["validation"] = work.scores(trial.validation_rows, trial.predicted, trial.probabilities)
 
 
-def _test(
-    workspace: Workspace, cell: Cell, target: Target, labels: np.ndarray, split: Split, best: tuple[Fitted, np.ndarray]
-) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    predicted, probabilities = predict_rows(*best, split.test)
-    found = scores(target.kind, labels[split.test], predicted, probabilities)
-    table, subgroup = workspace.cohort.table, workspace.study.subgroup
-    people, sessions = (table[name].iloc[split.test] for name in ("participant_id", "session_id"))
-    groups = [None] * len(people) if subgroup is None else as_text(table[subgroup].iloc[split.test]).tolist()
-    columns = (people, sessions, split.test, labels[split.test], predicted, probabilities, groups)
-    rows = [
-        {
-            **_key(cell),
-            "participant_id": person,
-            "session_id": session,
-            "row": int(row),
-            "observed": float(label),
-            "predicted": float(value),
-            "probabilities": [float(share) for share in shares] or None,
-            "subgroup": group,
-        }
-        for person, session, row, label, value, shares, group in zip(*columns, strict=True)
-    ]
-    return found, rows
-
-
-def _key(cell: Cell) -> dict[str, Any]:
-    return {"task": cell.task, "n": cell.n, "replicate": cell.replicate, "strategy": cell.strategy}
-
-
-def _fit_row(
-    cell: Cell,
-    index: int,
-    row: Mapping[str, Any],
-    selected: bool,
-    test_scores: Mapping[str, float],
-    split: Split,
-    n_people: int,
-) -> dict[str, Any]:
+def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        **_key(cell),
-        "setting_index": index,
-        "setting": json.dumps(row["setting"]),
-        "selected": selected,
-        **{f"validation_{name}": row["validation"][name] for name in SCORES},
-        **{f"test_{name}": test_scores[name] for name in SCORES},
-        "validation_loss": row["loss"],
-        "epochs": row["epochs"],
-        "best_epoch": row["best_epoch"],
-        "seconds": row["seconds"],
+        "setting": setting, "selected": False, "validation": NO_SCORES, "test": NO_SCORES, "epochs": 0, "best_epoch": 0,
+        "loss": np.nan, "dropped": False, "error": None,
+    }  # fmt: skip
+
+
+def _best(work: _Work, rows: Sequence[Mapping[str, Any]]) -> int:
+    return best_of(
+        work.target.kind,
+        [row["validation"] for row in rows],
+        by=work.workspace.study.protocol.choose,
+        losses=[row["loss"] for row in rows],
+    )
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _test(work: _Work, row: dict[str, Any], index: int, trial: Trial, inputs: np.ndarray, found: Columns) -> None:
+    test = work.split.test
+    try:
+        predicted, probabilities = predict_rows(trial.final(), inputs, test)
+    except Exception as error:
+        raise_of_the_machine(error)
+        row["error"] = _text(error)
+        return
+    row["test"] = work.scores(test, predicted, probabilities)
+    _add(found, index, TEST, test, predicted, probabilities)
+
+
+def _no_predictions() -> Columns:
+    return {name: [] for name in ("setting_index", "part", "row", "predicted", "probabilities")}
+
+
+def _add(
+    found: Columns, index: int, part: str, rows: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
+) -> None:
+    size = len(rows)
+    found["setting_index"] += [index] * size
+    found["part"] += [part] * size
+    found["row"] += [int(row) for row in rows]
+    found["predicted"] += [float(value) for value in predicted]
+    found["probabilities"] += [[float(share) for share in shares] or None for shares in probabilities]
+
+
+def _columns(work: _Work, rows: Sequence[Mapping[str, Any]], seconds: float) -> Columns:
+    split, people = work.split, work.workspace.cohort.participants[work.split.train]
+    same = {
+        "seconds": seconds,
         "n_train_images": len(split.train),
-        "n_train_participants": n_people,
+        "n_train_participants": len(set(people)),
+        "n_effective_participants": effective_participants(people),
         "n_validation_images": len(split.validation),
         "n_test_images": len(split.test),
-        "error": row["error"],
     }
+    columns: Columns = {
+        "setting_index": list(range(len(rows))),
+        "setting": [json.dumps(row["setting"]) for row in rows],
+        "validation_loss": [float(row["loss"]) for row in rows],
+        **{name: [row[name] for row in rows] for name in ("selected", "epochs", "best_epoch", "dropped", "error")},
+        **{name: [value] * len(rows) for name, value in same.items()},
+    }
+    for part in (VALIDATION, TEST):
+        # with every setting tested, the table still scores the chosen one alone: nobody chooses on test by mistake
+        shown = [row[part] if part == VALIDATION or row["selected"] else NO_SCORES for row in rows]
+        columns |= {f"{part}_{name}": [float(values[name]) for values in shown] for name in SCORES}
+    return columns

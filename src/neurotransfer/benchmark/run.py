@@ -1,26 +1,37 @@
 """`benchmark`: a study file to the two tidy tables of its learning curves, resumable, on several processes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from neurotransfer.artifacts import MANIFEST, is_file, provenance, read_json, storage, write_json
-from neurotransfer.benchmark.cell import cell_path
-from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, require_alike, require_input, without_seen
+from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
+from neurotransfer.benchmark.fits import Asked, do_fits
+from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, without_seen
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
-from neurotransfer.benchmark.study import CohortPart, Study, read_study
-from neurotransfer.benchmark.workers import run_cells
+from neurotransfer.benchmark.schedule import Failure
+from neurotransfer.benchmark.setup import (
+    Progress,
+    checked_plan,
+    first_plan,
+    make_features,
+    make_models,
+    read_own,
+    silent,
+    with_model_paths,
+)
+from neurotransfer.benchmark.status import DONE, STOPPED, Signs, named
+from neurotransfer.benchmark.study import Study, read_study
 from neurotransfer.benchmark.workspace import (
+    COHORT_FACTS,
     STUDY,
     Workspace,
-    arguments_of,
     engine_of,
     input_of,
     model_folder,
@@ -29,27 +40,10 @@ from neurotransfer.benchmark.workspace import (
     write_cohort,
     write_study,
 )
-from neurotransfer.cohort import Cohort, read_cohort, store_volumes
-from neurotransfer.cohort.contract import alignment_for
+from neurotransfer.cohort import store_volumes
 from neurotransfer.errors import InputError, InterruptedRunError, StudyError
-from neurotransfer.models.card import Card
-from neurotransfer.models.checks import require_preparation
-from neurotransfer.models.folder import CARD, SHIPPED, load_model
-from neurotransfer.models.network import build_encoder
-from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.training import current, using
-from neurotransfer.transfer import get_strategy
-from neurotransfer.transfer.source import column_values
 from neurotransfer.workers import one_thread
-
-Advance = Callable[..., object]
-Progress = Callable[[str, int], Any]
-
-
-@contextmanager
-def silent(description: str, total: int) -> Any:
-    """No progress is shown."""
-    yield lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,11 @@ class Run:
     folder: Path
     plan: Plan
     results: pd.DataFrame | None
+    failures: tuple[Failure, ...] = ()
+
+
+def unheard(text: str) -> None:
+    """What a run has to say on its way is not heard."""
 
 
 def benchmark(
@@ -67,26 +66,34 @@ def benchmark(
     *,
     data: Path | str | None = None,
     workers: int = 1,
+    cluster: str = "",
     resume: bool = False,
+    retry_failed: bool = False,
     dry_run: bool = False,
     command: str = "",
     progress: Progress = silent,
+    tell: Callable[[str], object] = unheard,
 ) -> Run:
     """Run a study, or go on with it where it was interrupted.
 
     A cell (task, n, replicate, strategy) is the unit that is kept: when `out` holds the same study, its finished cells
-    are not done again and the tables come out the same, whatever the number of workers and interruptions. Only the
-    column `seconds` is measured anew.
+    are not done again and the tables come out the same, whatever the number of workers, whoever they are, and however often
+    it was interrupted. Only the column `seconds` is measured anew. A cell that could not be done (its worker died of it, say)
+    is tried three times and then listed; later runs leave it alone unless they are told to try again.
 
     Args:
         study: a study or its TOML file.
         out: the run folder; `runs/NAME` when not given.
         data: the folder that the paths of cohorts are relative to; that of the study file when not given.
-        workers: processes, each with one thread.
+        workers: processes, each with one thread; of a cluster, jobs.
+        cluster: who does the fits instead of processes of this machine, see `dask_team`; empty for these.
         resume: insist that `out` holds this study already.
+        retry_failed: try the cells again that failed, and those of which a fit failed.
         dry_run: check everything and return the plan; nothing is written.
         command: the command line, for the manifest.
-        progress: called with (description, total) and giving a context whose value advances by one.
+        progress: called with (description, total) and giving a context whose value advances by one; it may be told by
+            the keyword `left` how long it will take, in words.
+        tell: called with what a reader wants to know on the way, such as where the workers can be watched.
 
     Raises:
         InputError: when study, cohort or models are wrong, or `out` holds another study; StorageError when the disk is full;
@@ -98,116 +105,97 @@ def benchmark(
     if not base.is_dir():
         raise InputError(f"there is no data folder {str(base)!r}; give --data the folder that holds the cohorts")
     study = study if isinstance(study, Study) else read_study(study)
-    study = _with_model_paths(study, base)
+    study = with_model_paths(study, base)
     folder = Path(out) if out is not None else Path("runs") / study.name
+    asked = Asked(workers, cluster, retry_failed, progress, tell)
     if dry_run:
-        cohort = _read(study, study.cohort, base, _targets(study), progress)
-        return Run(folder, _first_plan(study, base, cohort), None)
-    _require_same_study(folder, study, resume)
-    lock = FileLock(folder / ".lock", timeout=0)
+        return Run(folder, first_plan(study, base, read_own(study, base, progress)), None)
+    _require_same_study(folder, study, resume or retry_failed)
     try:
-        with storage(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        with using(engine_of(folder, study)):
-            return _locked(study, base, folder, workers, command, progress)
-    except Timeout:
-        raise InputError(f"another process is working on {str(folder)!r}; wait for it, or give another --out") from None
-    except (KeyboardInterrupt, InterruptedRunError):
+        with _alone_in(folder), using(engine_of(folder, study)):
+            return _locked(study, base, folder, asked, command)
+    except (KeyboardInterrupt, InterruptedRunError) as error:
+        reason = f" ({error})" if str(error) else ""
         raise InterruptedRunError(
-            f"interrupted; what was finished is kept in {str(folder)!r}: run the same command again to go on"
+            f"interrupted{reason}; what was finished is kept in {str(folder)!r}: run the same command again to go on"
         ) from None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder, so that two commands do not do the same work."""
+    lock: BaseFileLock = FileLock(folder / ".lock", timeout=0)
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except NotImplementedError:
+            # a file system without locks: the file itself is the lock, and has to be removed after a kill
+            lock = SoftFileLock(folder / ".lock-file", timeout=0)
+            _acquire(lock, folder)
+        except Timeout:
+            raise _taken(folder) from None
+    try:
+        yield
     finally:
         lock.release()
 
 
-def _locked(study: Study, base: Path, folder: Path, workers: int, command: str, progress: Progress) -> Run:
+def _acquire(lock: BaseFileLock, folder: Path) -> None:
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _taken(folder, f"; if none is, remove {lock.lock_file}") from None
+
+
+def _taken(folder: Path, advice: str = "") -> InputError:
+    return InputError(
+        f"another process is working on {str(folder)!r} (neurotransfer benchmark status {folder} says which); wait for it, or "
+        f"give another --out{advice}"
+    )
+
+
+def _locked(study: Study, base: Path, folder: Path, asked: Asked, command: str) -> Run:
     started = time.perf_counter()
     require_same_kind(folder)
-    cohort = _read(study, study.cohort, base, _targets(study), progress)
-    plan = _first_plan(study, base, cohort)
+    with Signs(folder) as signs:
+        try:
+            run, manifest = _done(study, base, folder, asked, command, signs)
+        except BaseException:
+            signs.give(state=STOPPED)
+            raise
+        write_json(folder / MANIFEST, manifest | {"seconds": time.perf_counter() - started})
+        signs.give(state=DONE, left_s=0.0)
+    return run
+
+
+def _done(
+    study: Study, base: Path, folder: Path, asked: Asked, command: str, signs: Signs
+) -> tuple[Run, dict[str, Any]]:
+    progress, begun = asked.progress, (folder / COHORT_FACTS).is_file()
+    cohort = read_own(study, base, progress)
+    plan = first_plan(study, base, cohort, draw=not begun)
     write_study(folder, plan)
-    _make_models(study, base, folder, progress)
+    make_models(study, base, folder, progress)
+    everybody = cohort
     cohort, seen = without_seen(study, cohort, {name: model_folder(folder, study, name) for name in study.models})
-    _plan(study, cohort)
+    checked_plan(study, cohort, draw=not begun and len(cohort) < len(everybody))
     volumes = None
     if cohort.has_images:
         with progress("volumes", len(cohort)) as advance:
-            volumes = store_volumes(folder / "cache", cohort, input_of(study), advance, workers=workers)
+            volumes = store_volumes(folder / "cache", cohort, input_of(study), advance, workers=asked.workers)
     write_cohort(folder, study, cohort, volumes)
     workspace = open_workspace(folder)
-    plan = make_plan(study, cohort, {name: model.card for name, model in workspace.models.items()})
+    plan = make_plan(study, cohort, {name: model.card for name, model in workspace.models.items()}, draw=False)
     write_study(folder, plan)
     with one_thread(), progress("features of networks that stand still", len(study.strategies)) as advance:
-        _make_features(workspace, plan, advance)
-    pending = [cell for cell in plan.cells if not cell_path(folder, cell).is_file()]
-    with progress("fits (cells of all settings)", len(plan.cells)) as advance:
-        for _ in range(len(plan.cells) - len(pending)):
-            advance()
-        try:
-            run_cells(folder, pending, workers, advance)
-        except BaseException:
-            # so that `report` shows what there is
-            write_results(folder, plan)
-            raise
-    results = write_results(folder, plan)
-    seconds = float(results["seconds"].sum())
-    manifest = _manifest(workspace, plan, results, seen, command, seconds)
-    write_json(folder / MANIFEST, manifest | {"seconds": time.perf_counter() - started})
-    return Run(folder, plan, results)
-
-
-def _with_model_paths(study: Study, base: Path) -> Study:
-    models = {
-        name: part.model_copy(update={"path": _model_path(part.path, base)}) if part.path is not None else part
-        for name, part in study.models.items()
-    }
-    return study.model_copy(update={"models": models})
-
-
-def _model_path(path: str, base: Path) -> str:
-    return path if path in SHIPPED and not is_file(base / path / CARD) else str(base / path)
-
-
-def _targets(study: Study) -> list[str]:
-    return sorted({part.target for part in study.tasks.values() if not part.kind})
-
-
-def _read(study: Study, part: CohortPart, base: Path, targets: list[str], progress: Progress) -> Cohort:
-    with progress(f"check {part.path}", 0) as advance:
-        return read_cohort(base / part.path, **_options(study, part), targets=targets, on_scan=advance)
-
-
-def _options(study: Study, part: CohortPart) -> dict[str, Any]:
-    return part.model_dump(exclude={"path"}) | {"alignment": alignment_for(input_of(study), part.alignment)}
-
-
-def _first_plan(study: Study, base: Path, cohort: Cohort) -> Plan:
-    """The plan before any model of the study is pretrained: what cannot be is found out now, and not after hours."""
-    others = {
-        name: read_cohort(base / part.cohort.path, **_options(study, part.cohort), check=False)
-        for name, part in study.models.items()
-        if part.cohort is not None
-    }
-    for name, other in others.items():
-        require_alike(name, other, cohort)
-    if any(part.model is None for part in study.strategies) or others:
-        build_encoder(study.network.architecture, arguments_of(study))
-    ready = {name: part.path for name, part in study.models.items() if part.path is not None}
-    return _plan(study, without_seen(study, cohort, ready, others)[0])
-
-
-def _plan(study: Study, cohort: Cohort) -> Plan:
-    cards: dict[str, Card] = {}
-    for name, part in study.models.items():
-        if part.path is not None:
-            cards[name] = load_model(part.path).card
-            require_input(name, cards[name], study)
-            require_preparation(cards[name], cohort)
-    plan = make_plan(study, cohort, cards)
-    if study.regional_columns:
-        column_values(cohort, study.regional_columns)
-    return plan
+        make_features(workspace, plan, advance)
+    failures = do_fits(folder, plan, cohort, asked, signs)
+    results = write_results(folder, plan, cohort)
+    if not len(results):
+        raise InputError(f"no cell could be done; the first one, {named(failures[0].cell)}: {failures[0].error}")
+    manifest = _manifest(workspace, plan, results, failures, seen, command, signs.sign.workers)
+    return Run(folder, plan, results, tuple(failures)), manifest
 
 
 def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
@@ -230,34 +218,14 @@ def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
         )
 
 
-def _make_models(study: Study, base: Path, folder: Path, progress: Progress) -> None:
-    for name, part in study.models.items():
-        path = model_folder(folder, study, name)
-        if part.cohort is None or (path / "model.json").is_file():
-            continue
-        cohort = _read(study, part.cohort, base, list(part.targets), progress)
-        options = Pretraining(
-            grid=input_of(study),
-            architecture=study.network.architecture,
-            arguments=arguments_of(study),
-            recipe=part.training.recipe,
-            weights=part.weights,
-            seed=study.seed,
-        )
-        with one_thread(), progress(f"pretrain {name}", part.training.epochs) as advance:
-            pretrain(cohort, part.targets, path, options, on_epoch=advance)
-
-
-def _make_features(workspace: Workspace, plan: Plan, advance: Advance) -> None:
-    for part in workspace.study.strategies:
-        task = next((cell.task for cell in plan.cells if cell.strategy == part.title), None)
-        if task is not None and get_strategy(part.strategy).on_features:
-            workspace.inputs(part.title, task)
-        advance()
-
-
 def _manifest(
-    workspace: Workspace, plan: Plan, results: pd.DataFrame, seen: dict[str, int], command: str, fit_seconds: float
+    workspace: Workspace,
+    plan: Plan,
+    results: pd.DataFrame,
+    failures: list[Failure],
+    seen: dict[str, int],
+    command: str,
+    workers: str,
 ) -> dict[str, Any]:
     models = {}
     for name, model in workspace.models.items():
@@ -276,9 +244,11 @@ def _manifest(
     return {
         "command": command,
         "provenance": provenance(seed=plan.study.seed, engine=str(current())),
-        "fit_seconds": fit_seconds,
+        "workers": workers,
+        "fit_seconds": float(results["seconds"].sum()),
         "cells": len(plan.cells),
         "cells_failed": int(len(plan.cells) - results["selected"].sum()),
+        "cells_given_up": [{"cell": named(failure.cell), "error": failure.error} for failure in failures],
         "fits": len(results),
         "fits_failed": int(results["error"].notna().sum()),
         "results": RESULTS,

@@ -70,7 +70,8 @@ class Workspace:
         if not path.is_file():
             values = inputs_of(source, self.cohort, self.volumes, model)
             _write_array(path, values)
-        return np.load(path)
+        # mapped and not read: all workers of a machine share one copy
+        return np.load(path, mmap_mode="r")
 
 
 def _digest(source: Source) -> str:
@@ -149,6 +150,7 @@ def write_study(folder: Path, plan: Plan) -> None:
         "strategies": strategies,
         "subgroup": study.subgroup,
         "cells": len(plan.cells),
+        "pairs": list(dict.fromkeys((cell.task, cell.strategy) for cell in plan.cells)),
         "study": study.model_dump(mode="json"),
     }
     write_json(folder / STUDY, facts)

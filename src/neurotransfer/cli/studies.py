@@ -2,15 +2,28 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from neurotransfer.cli.options import CORES, Workers, app, say
 from neurotransfer.errors import InputError
 
 
-@app.command()
+class _StudyFirst(TyperGroup):
+    """A group whose own command is `run`: whatever does not begin with the name of another one is a call of it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `run` before arguments that name no command."""
+        return super().parse_args(ctx, args if args[:1] and args[0] in self.commands else ["run", *args])
+
+
+benchmark_app = typer.Typer(cls=_StudyFirst, help="Learning curves of every strategy of a study.")
+app.add_typer(benchmark_app, name="benchmark")
+
+
+@benchmark_app.command("run")
 def benchmark(
     study: Annotated[Path, typer.Argument(help="A study file such as studies/demo.toml.")],
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/NAME when not given.")] = None,
@@ -19,17 +32,31 @@ def benchmark(
         typer.Option(help="The folder that cohort paths are relative to; that of the study when not given."),
     ] = None,
     workers: Workers = CORES,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            help="Dask does the fits: slurm, lsf, pbs, sge, a file of settings (cluster.toml), the address or file of a "
+            "scheduler, or local."
+        ),
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Insist that the run exists; it goes on anyway.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try the cells again that failed, and those of which a fit failed.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")
     ] = False,
 ) -> None:
-    """Learning curves of every strategy of a study; interrupt it as you like and run it again to go on."""
+    """Learning curves of every strategy of a study; interrupt it as you like and run it again to go on.
+
+    How far a run is, from any terminal: neurotransfer benchmark status RUN
+    """
     from neurotransfer.benchmark import benchmark as run_benchmark
     from neurotransfer.progress import bar
 
-    run = run_benchmark(study, out, data=data, workers=workers, resume=resume, dry_run=dry_run,
-                        command=" ".join(["neurotransfer", *sys.argv[1:]]), progress=bar)  # fmt: skip
+    run = run_benchmark(study, out, data=data, workers=workers, cluster=cluster, resume=resume, retry_failed=retry_failed,
+                        dry_run=dry_run, command=" ".join(["neurotransfer", *sys.argv[1:]]), progress=bar,
+                        tell=lambda text: say([text]))  # fmt: skip
     say(run.plan.notes)
     if run.results is None:
         print(
@@ -42,6 +69,21 @@ def benchmark(
     if failed == len(run.results):
         raise InputError(f"every fit failed; the first one: {run.results['error'].iloc[0]}")
     print(f"{len(run.results)} fits lie in {run.folder / 'results.parquet'}; next: neurotransfer report {run.folder}")
+    if run.failures:
+        print(
+            f"error: {len(run.failures)} of {len(run.plan.cells)} cells could not be done; they stand in "
+            f"{run.folder / 'failed.json'}. To try them again: the same command with --retry-failed",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+@benchmark_app.command()
+def status(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """How far a run is, and what failed; from any terminal, while it goes on or later."""
+    from neurotransfer.benchmark.status import status as status_of
+
+    print(status_of(run))
 
 
 @app.command()

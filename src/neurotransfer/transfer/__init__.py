@@ -9,7 +9,6 @@ from neurotransfer.transfer.adapt import (
 )
 from neurotransfer.transfer.choice import CHOICES, Chosen, best_of, fit_best, require_classes
 from neurotransfer.transfer.run import Transferred, transfer
-from neurotransfer.transfer.search import Trial, search
 from neurotransfer.transfer.source import Source, inputs_of, make_source
 from neurotransfer.transfer.strategies import STRATEGIES, Strategy, get_strategy, settings
 
@@ -21,7 +20,6 @@ __all__ = [
     "Source",
     "Strategy",
     "Transferred",
-    "Trial",
     "best_of",
     "fit_best",
     "fit_setting",
@@ -31,7 +29,6 @@ __all__ = [
     "make_source",
     "predict_rows",
     "require_classes",
-    "search",
     "settings",
     "transfer",
     "whole_network",

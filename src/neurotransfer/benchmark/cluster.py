@@ -1,0 +1,169 @@
+"""Dask as the team: a scheduler that runs somewhere, a queueing system of a cluster, or workers of this machine."""
+
+import importlib.util
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from pydantic import Field
+
+from neurotransfer.benchmark.teams import Opened, Team
+from neurotransfer.benchmark.work import work_in_thread
+from neurotransfer.errors import InputError, unknown
+from neurotransfer.pretrain.parts import Part, parse, read_toml
+
+# what runs the jobs: the class of dask-jobqueue, and what its jobs are asked for beside processes and memory
+SYSTEMS = {"slurm": "SLURMCluster", "lsf": "LSFCluster", "pbs": "PBSCluster", "sge": "SGECluster"}
+LOCAL = "local"
+# how a GPU is asked for, where the system has a usual way; {gpus} is the number
+GPU_LINES = {"slurm": "--gres=gpu:{gpus}", "lsf": '-gpu "num={gpus}"', "pbs": "", "sge": ""}
+ADDRESS = re.compile(r"^(\w+://)?[\w.\[\]:-]*:\d+$")
+SIZE_CHECKED_EVERY_S = 2.0
+PATIENCE_S = 30
+
+
+class ClusterPart(Part):
+    """The jobs of a queueing system: what one job is, and how many of them there are.
+
+    `processes` of a job share its memory and its GPUs; each does one cell at a time with one thread. `jobs` is how many jobs
+    are asked for; `--workers` when it is not given. What else the system wants stands in `directives` (lines of the head of
+    the job script), what a job has to do before its workers start in `before` (lines of shell).
+    """
+
+    system: Literal["slurm", "lsf", "pbs", "sge"]
+    jobs: int = Field(0, ge=0)
+    processes: int = Field(1, ge=1)
+    memory: str = Field(pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")
+    time: str = ""
+    queue: str = ""
+    account: str = ""
+    gpus: int = Field(0, ge=0)
+    interface: str = ""
+    local_folder: str = ""
+    directives: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The same as arguments of the classes of dask-jobqueue."""
+        lines = [*self.directives]
+        if self.gpus and GPU_LINES[self.system]:
+            lines.append(GPU_LINES[self.system].format(gpus=self.gpus))
+        named = {
+            "walltime": self.time, "queue": self.queue, "interface": self.interface, "local_directory": self.local_folder,
+            ("project" if self.system in ("lsf", "sge") else "account"): self.account,
+        }  # fmt: skip
+        return {
+            "cores": self.processes, "processes": self.processes, "memory": self.memory,
+            "job_extra_directives": lines, "job_script_prologue": list(self.before),
+            **{name: value for name, value in named.items() if value},
+        }  # fmt: skip
+
+
+def dask_team(cluster: str, workers: int) -> Opened:
+    """Opens the team that `--cluster` names.
+
+    Args:
+        cluster: `local`, a queueing system, a TOML file of [ClusterPart], the address of a scheduler, or its file (.json).
+        workers: processes of `local`, jobs of a queueing system whose file does not say how many.
+
+    Raises:
+        InputError: when it is none of these, the file is wrong, or the extra `cluster` is not installed.
+    """
+    if importlib.util.find_spec("distributed") is None or importlib.util.find_spec("dask_jobqueue") is None:
+        raise InputError("--cluster needs Dask; install it: pip install 'neurotransfer[cluster]'")
+    part = _part(cluster)
+
+    @contextmanager
+    def opened(size: int | None = None) -> Iterator[Team]:
+        with _scheduler(cluster, part, size or workers) as (target, text), _client(target) as client:
+            yield _team(client, text)
+
+    return opened
+
+
+def _part(cluster: str) -> ClusterPart | None:
+    if cluster in (LOCAL, *SYSTEMS) or cluster.endswith(".json") or ADDRESS.match(cluster):
+        return None
+    if not cluster.endswith(".toml"):
+        kinds = f"{unknown('cluster', cluster, (LOCAL, *SYSTEMS))}; or give a file of settings (cluster.toml)"
+        raise InputError(f"{kinds}, the address of a Dask scheduler (host:8786), or its file (scheduler.json)")
+    return parse(ClusterPart, read_toml(cluster, "studies/cluster_slurm.toml"), cluster, {})
+
+
+@contextmanager
+def _scheduler(cluster: str, part: ClusterPart | None, size: int) -> Iterator[tuple[Any, str]]:
+    """What a client connects to, and what to call it."""
+    if part is not None:
+        with _jobs(part.system, part.options, part.jobs or size) as found:
+            yield found
+    elif cluster in SYSTEMS:
+        with _jobs(cluster, {}, size) as found:
+            yield found
+    elif cluster == LOCAL:
+        import distributed
+
+        with distributed.LocalCluster(n_workers=size, threads_per_worker=1, dashboard_address=":0") as found:
+            yield found, f"{size} Dask workers of this machine"
+    else:
+        yield cluster, f"the Dask scheduler {cluster}"
+
+
+@contextmanager
+def _jobs(system: str, options: Mapping[str, Any], jobs: int) -> Iterator[tuple[Any, str]]:
+    import dask_jobqueue
+
+    try:
+        found = getattr(dask_jobqueue, SYSTEMS[system])(**options)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"jobs of {system} cannot be described ({error}); give their memory, time, queue and account in a file "
+            "(docs/cluster.md has one to copy): --cluster cluster.toml"
+        ) from None
+    with found:
+        found.scale(jobs=jobs)
+        yield found, f"{jobs} job{'s' * (jobs != 1)} of {system}"
+
+
+@contextmanager
+def _client(target: Any) -> Iterator[Any]:
+    import distributed
+
+    given = {"scheduler_file": target} if isinstance(target, str) and target.endswith(".json") else {"address": target}
+    try:
+        client = distributed.Client(**given, timeout=PATIENCE_S, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            f"no Dask scheduler answers at {target!r} ({error}); start one with `dask scheduler`, or look at the address"
+        ) from None
+    with client:
+        yield client
+
+
+def _team(client: Any, text: str) -> Team:
+    from distributed.scheduler import KilledWorker, NoValidWorkerError
+
+    return Team(
+        client.get_executor(pure=False),
+        _Counted(client),
+        text,
+        task=work_in_thread,
+        broken=(),
+        died=(KilledWorker, NoValidWorkerError),
+        lost=lambda: client.status not in ("running", "connecting"),
+        link=client.dashboard_link or "",
+    )
+
+
+class _Counted:
+    """How many workers a scheduler has, asked for now and then only."""
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.found, self.asked = client, 0, float("-inf")
+
+    def __call__(self) -> int:
+        if time.monotonic() - self.asked > SIZE_CHECKED_EVERY_S and self.client.status == "running":
+            self.found, self.asked = len(self.client.scheduler_info()["workers"]), time.monotonic()
+        return self.found

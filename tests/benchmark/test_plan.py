@@ -1,11 +1,14 @@
 """Plans: cells, splits that are the same for every strategy, and refusals before anything long begins."""
 
+import hashlib
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from neurotransfer.benchmark import parse_study
-from neurotransfer.benchmark.plan import Cell, headline, make_plan, split_of, targets_of, task_labels
+from neurotransfer.benchmark.plan import Cell, headline, held_out_rows, make_plan, split_of, targets_of, task_labels
 from neurotransfer.cohort import Cohort, check_split, is_selection
 from neurotransfer.errors import StudyError
 from neurotransfer.models.card import Card
@@ -212,3 +215,160 @@ def test_people_on_whom_a_model_was_chosen_are_never_tested_and_the_plan_says_so
     n = len(set(cohort.participants[chosen]))
     assert any(note.startswith(f"{n} of 60 participants are those on whom a model was chosen") for note in plan.notes)
     assert not any("was chosen" in note for note in make_plan(study(), people(), {}).notes)
+
+
+# --- the choices of the protocol
+
+
+def digest_of(splits):
+    found = hashlib.sha256()
+    for split in splits:
+        for part in (split.train, split.validation, split.test):
+            found.update(np.array([len(part), *part], "<i8").tobytes())
+    return found.hexdigest()[:16]
+
+
+def all_splits(asked, cohort, sizes=(10, 20), replicates=4):
+    for task, target in targets_of(asked, cohort).items():
+        for n, replicate in itertools.product(sizes, range(replicates)):
+            yield split_of(asked, cohort, task, target, n, replicate)
+
+
+@pytest.mark.parametrize(
+    ("test", "selection", "stratify", "digest"),
+    [
+        ("fifth", 0, False, "6907f6cf2a1900a1"),
+        ("fifth", 0, True, "f9b3b6f90b77e6a8"),
+        ("fifth", 0.4, False, "48864d74ca0fb47b"),
+        ("fifth", 0.4, True, "54faa0d39fca4e5e"),
+        ("rest", 0, False, "f290744ee248f65f"),
+        ("rest", 0, True, "1de4519a73f31718"),
+        ("rest", 0.4, False, "5786937a20bd4460"),
+        ("rest", 0.4, True, "07a07251b5459415"),
+    ],
+)
+def test_splits_of_the_talk_are_those_of_the_published_results(test, selection, stratify, digest):
+    kept = {"sizes": [10, 20], "replicates": 4, "test": test, "selection": selection, "stratify": stratify}
+    cohort = people()
+    cohort.table.loc[::9, "age"] = "n/a"
+    assert digest_of(all_splits(study(protocol=kept), cohort)) == digest
+    # nor do choices matter that are of no split
+    kept |= {"choose": "loss", "keep": "all", "search": "halving"}
+    assert digest_of(all_splits(study(protocol=kept), cohort)) == digest
+
+
+@pytest.mark.parametrize("held_out", [0.3, {"group": "later"}])
+@pytest.mark.parametrize("images", ["all", "one"])
+def test_held_out_people_are_the_test_of_every_replicate_and_never_in_training(held_out, images):
+    cohort = people()
+    cohort.table["group"] = np.where(cohort.participants >= "p40", "later", "first")
+    cohort.table.loc[::9, "age"] = "n/a"
+    chosen = {"test": "people", "held_out": held_out, "images": images}
+    asked = study(tasks={"age": {"target": "age"}}, protocol={"sizes": [10, 20], "replicates": 4, **chosen})
+    held = held_out_rows(asked, cohort)
+    assert 0 < held.sum() < len(cohort) / 2
+    if isinstance(held_out, dict):
+        np.testing.assert_array_equal(held, cohort.participants >= "p40")
+    plan = make_plan(asked, cohort, {})
+    known = ~np.isnan(task_labels(asked, cohort, "age", plan.targets["age"]))
+    for split in all_splits(asked, cohort):
+        assert set(cohort.participants[split.test]) == set(cohort.participants[held & known])
+        assert images == "one" or set(split.test) == set(np.flatnonzero(held & known))
+        assert not held[np.concatenate([split.train, split.validation])].any()
+    n = len(set(cohort.participants[held]))
+    assert any(note.startswith(f"{n} of 60 participants are held out") for note in plan.notes)
+
+
+def test_the_same_people_are_held_out_for_every_task_and_when_the_cohort_shrinks():
+    asked = study(protocol={"sizes": [10], "replicates": 2, "test": "people", "held_out": 0.3})
+    cohort = people()
+    held = held_out_rows(asked, cohort)
+    fewer = np.arange(0, len(cohort), 2)
+    np.testing.assert_array_equal(held_out_rows(asked, cohort.rows(fewer)), held[fewer])
+    assert (held_out_rows(study(seed=1, protocol=asked.protocol.model_dump()), cohort) != held).any()
+    assert held_out_rows(study(), cohort) is None
+
+
+def test_whoever_was_chosen_on_is_not_of_the_held_out():
+    chosen = {"sizes": [10], "replicates": 5, "test": "people", "held_out": 0.5, "selection": 0.4}
+    asked, cohort = study(protocol=chosen), people()
+    selection = is_selection(cohort.participants, 0.4, asked.seed)
+    held = held_out_rows(asked, cohort)
+    assert (held_out_rows(study(protocol=chosen | {"selection": 0}), cohort) & selection).any()
+    assert not (held & selection).any()
+    for split in all_splits(asked, cohort, (10,), 5):
+        assert not selection[split.test].any()
+
+
+def test_folds_take_the_place_of_validation_and_keep_people_together():
+    asked = study(protocol={"sizes": [10, 20], "replicates": 3, "validation": "folds", "folds": 4, "stratify": True})
+    cohort = people()
+    make_plan(asked, cohort, {})
+    for split in all_splits(asked, cohort, replicates=3):
+        assert len(split.validation) == 0
+        assert set(split.folds) == {0, 1, 2, 3}
+        check_split(split, cohort.participants)
+
+
+def test_independent_people_are_n_with_one_image_each():
+    asked, cohort = study(protocol={"name": "independent-people", "sizes": [10, 20], "replicates": 3}), people()
+    make_plan(asked, cohort, {})
+    for split, n in zip(
+        all_splits(asked, cohort, replicates=3), [10] * 3 + [20] * 3 + [10] * 3 + [20] * 3, strict=True
+    ):
+        assert len(split.train) == len(set(cohort.participants[split.train])) == n
+        assert len(split.test) == len(set(cohort.participants[split.test]))
+
+
+def test_no_choice_of_a_split_depends_on_the_order_of_the_keys():
+    chosen = {"sizes": [10], "replicates": 2, "images": "one", "validation": "folds", "folds": 3, "test": "rest"}
+    one, other = (study(protocol=dict(keys)) for keys in (chosen.items(), reversed(chosen.items())))
+    assert digest_of(all_splits(one, people())) == digest_of(all_splits(other, people()))
+
+
+def test_sizes_are_counted_in_the_unit_that_was_asked_for():
+    protocol = {"sizes": [61], "replicates": 1, "count": "participants"}
+    with pytest.raises(StudyError, match="allowed are 2 to 60, the participants in the pool"):
+        make_plan(study(protocol=protocol), people(), {})
+    with pytest.raises(
+        StudyError, match=r"n = 50 leaves too few people .*smaller sizes, .*replacement = true or a larger"
+    ):
+        make_plan(study(protocol=protocol | {"sizes": [50], "replacement": False}), people(), {})
+    with pytest.raises(StudyError, match=r"for 20 folds and 2 test images.*fewer folds"):
+        make_plan(study(protocol={"sizes": [10], "validation": "folds", "folds": 20}), people(), {})
+
+
+def test_all_that_is_wrong_with_who_is_held_out_is_said_at_once():
+    cohort = people()
+    cohort.table["visit"] = ["1"] * 60 + ["2"] * 10
+    chosen = {"sizes": [10], "test": "people", "held_out": {"sit": "a", "visit": "2", "ill": "perhaps"}}
+    with pytest.raises(StudyError) as error:
+        make_plan(study(protocol=chosen, subgroup="grp"), cohort, {})
+    message = str(error.value)
+    assert message.startswith("4 problems")
+    assert "unknown column of held_out 'sit'; allowed:" in message
+    assert "unknown value of held_out, column 'ill', 'perhaps'; allowed: no, yes" in message
+    assert (
+        "held_out, column 'visit': 10 participants with rows that are '2' and rows that are not: p00, p01, p02, p03, p04; "
+        "give a column that all rows of a person agree in"
+    ) in message
+    assert "subgroup column" in message
+
+
+def test_numbers_and_gaps_in_a_column_of_held_out_are_read_as_text():
+    cohort = people(second=0)
+    cohort.table["wave"] = [3.0, np.nan] * 30
+    asked = study(protocol={"sizes": [10], "test": "people", "held_out": {"wave": "3"}})
+    np.testing.assert_array_equal(held_out_rows(asked, cohort), np.arange(60) % 2 == 0)
+    assert not list(targets_of(asked, cohort).keys() ^ {"age", "ill"})
+
+
+def test_splits_that_were_drawn_need_not_be_drawn_again():
+    impossible = study(protocol={"sizes": [500], "replicates": 1})
+    assert make_plan(study(), people(), {}, draw=False) == make_plan(study(), people(), {})
+    assert len(make_plan(impossible, people(), {}, draw=False).cells) == 4
+    with pytest.raises(StudyError, match="n = 500 is not possible"):
+        make_plan(impossible, people(), {})
+    # what is no matter of drawing is held against the cohort all the same
+    with pytest.raises(StudyError, match="unknown column of held_out"):
+        make_plan(study(protocol={"sizes": [10], "test": "people", "held_out": {"x": "1"}}), people(), {}, draw=False)

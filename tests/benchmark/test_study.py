@@ -1,18 +1,29 @@
 """Study files: what is accepted, and that everything wrong is said in one message."""
 
 import copy
+import re
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from neurotransfer.benchmark import parse_study, read_study
-from neurotransfer.benchmark.study import NAME, file_name
+from neurotransfer.benchmark.protocols import GOES_WITH, PROTOCOLS, resolved
+from neurotransfer.benchmark.study import NAME, ProtocolPart, file_name
+from neurotransfer.cohort import Choices
 from neurotransfer.errors import StudyError
 from neurotransfer.training.augment import preset
 from neurotransfer.transfer import STRATEGIES
 from neurotransfer.workflow import shipped_study
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 SMALLEST = {
     "name": "small",
     "cohort": {"path": "cohort.tsv"},
@@ -182,3 +193,155 @@ def test_training_options_become_a_recipe():
 def test_engines_and_recipes_that_cannot_be_are_refused_with_the_study(more, said):
     with pytest.raises(StudyError, match=said):
         parse_study(SMALLEST | more)
+
+
+# --- the protocol as data
+
+
+def protocol(**more):
+    return parse_study(changed(protocol={"sizes": [10], **more})).protocol
+
+
+def test_the_default_is_the_talk_and_every_choice_is_recorded():
+    assert protocol() == protocol(name="talk")
+    assert protocol().model_dump(mode="json") == {
+        "name": "talk",
+        "sizes": [10],
+        "replicates": 100,
+        "replacement": True,
+        "count": "images",
+        "images": "all",
+        "test": "fifth",
+        "held_out": None,
+        "validation": "fifth",
+        "folds": 5,
+        "stratify": False,
+        "choose": "score",
+        "keep": "chosen",
+        "search": "full",
+        "selection": 0.0,
+        "seen": "keep",
+    }
+    assert protocol().choices == Choices()
+
+
+def test_a_named_protocol_is_recorded_as_what_it_chooses():
+    found = protocol(name="independent-people")
+    recorded = found.model_dump(mode="json")
+    assert recorded["name"] == "independent-people"
+    assert {key: recorded[key] for key in PROTOCOLS["independent-people"].choices} == {
+        "replacement": False, "count": "participants", "images": "one", "test": "people", "held_out": 0.2,
+        "validation": "folds", "folds": 5,
+    }  # fmt: skip
+    assert found.choices == Choices(False, "participants", "one", "people", "folds", 5)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_named_protocols_hold_and_say_what_they_are(name):
+    assert set(PROTOCOLS[name].choices) <= set(ProtocolPart.model_fields) - {"name", "sizes"}
+    assert re.fullmatch(r"[^.]+\.", PROTOCOLS[name].description)
+    study = parse_study(changed(protocol={"sizes": [10], "name": name}))
+    assert parse_study(study.model_dump(mode="json")) == study
+    # choices that are spelt out are the same choices, whatever their name
+    spelt = protocol(
+        **{key: value for key, value in study.protocol.model_dump().items() if key not in {"name", "sizes"}}
+    )
+    assert spelt.choices == study.protocol.choices
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"replacement": True},
+        {"count": "images"},
+        {"images": "all"},
+        {"held_out": 0.5},
+        {"held_out": {"site": "b"}},
+        {"folds": 3},
+        {"test": "rest"},
+        {"test": "fifth", "validation": "fifth"},
+        {"test": "people", "validation": "folds"},
+    ],
+)
+def test_what_the_file_gives_wins_and_the_rest_stays(given):
+    found = protocol(name="independent-people", **given)
+    named = PROTOCOLS["independent-people"].choices
+    for key, value in given.items():
+        assert getattr(found, key) == value
+    for key in named.keys() - given.keys():
+        gone = GOES_WITH.get(key) in given and given[GOES_WITH[key]] != named[GOES_WITH[key]]
+        assert getattr(found, key) == (ProtocolPart.model_fields[key].default if gone else named[key])
+    assert protocol(**found.model_dump(mode="json", exclude={"sizes"})) == found
+
+
+def test_no_name_that_is_not_known_adds_choices():
+    assert resolved("talk", {"a": 1}) == resolved("nobody's", {"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"name": "talks"}, "protocol.name: unknown protocol 'talks'; allowed: talk, independent-people; did you mean 'talk'?"),
+        ({"name": 3}, "protocol.name: Input should be a valid string, found 3"),
+        ({"replacment": False}, "unknown key in [protocol] 'replacment'"),
+        ({"replacement": "sometimes"}, "protocol.replacement"),
+        ({"count": "people"}, "protocol.count: Input should be 'images' or 'participants', found 'people'"),
+        ({"images": "two"}, "protocol.images"),
+        ({"test": "all"}, "protocol.test"),
+        ({"validation": "fold"}, "protocol.validation"),
+        ({"validation": "folds", "folds": 1}, "protocol.folds"),
+        ({"validation": "folds", "folds": 21}, "protocol.folds"),
+        ({"choose": "auc"}, "protocol.choose"),
+        ({"keep": "none"}, "protocol.keep"),
+        ({"search": "half"}, "protocol.search"),
+        ({"test": "people"}, "needs held_out"),
+        ({"held_out": 0.2}, "held_out goes with test = \"people\", and test is 'fifth'"),
+        ({"held_out": {"site": "b"}, "test": "rest"}, "held_out goes with test = \"people\", and test is 'rest'"),
+        ({"name": "independent-people", "test": "rest", "held_out": 0.2}, "and test is 'rest'"),
+        ({"folds": 3}, "folds = 3 goes with validation = \"folds\""),
+        ({"validation": "folds", "search": "halving"}, 'search = "halving" needs one validation set'),
+        ({"name": "independent-people", "search": "halving"}, 'search = "halving" needs one validation set'),
+        *(
+            ({"test": "people", "held_out": value}, "protocol.held_out: must be a share of the participants above 0 and below 1")
+            for value in (0, 1, 1.5, -0.1, float("nan"), True, "0.2", [0.2], {}, {"site": 2}, {"site": ["a"]})
+        ),
+    ],
+)  # fmt: skip
+def test_choices_that_cannot_be_are_refused(given, said):
+    with pytest.raises(StudyError) as error:
+        protocol(**given)
+    assert said in str(error.value)
+
+
+def test_all_problems_of_a_protocol_come_in_one_message():
+    with pytest.raises(StudyError) as error:
+        protocol(name="none", count="people", replicas=3, folds=1, held_out=2, search="half")
+    message = str(error.value)
+    assert message.startswith("6 problems")
+    assert all(word in message for word in ("'none'", "count", "replicas", "folds", "held_out", "search"))
+    with pytest.raises(StudyError) as error:
+        protocol(held_out=0.5, validation="folds", search="halving")
+    assert all(word in str(error.value) for word in ("held_out goes with", "one validation set"))
+
+
+def test_sizes_are_told_in_what_they_count():
+    with pytest.raises(StudyError, match="2 participants then"):
+        protocol(sizes=[4], count="participants")
+
+
+def test_the_page_of_the_protocol_names_every_key_and_its_snippets_are_read():
+    text = DOCS.read_text(encoding="utf-8")
+    snippets = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    read = [parse_study(changed(**tomllib.loads(snippet))).protocol for snippet in snippets]
+    assert [found.name for found in read] == list(PROTOCOLS)
+    assert read[0] == protocol(sizes=[50, 100, 200])
+    assert read[1].held_out == {"site": "oslo"}
+    assert set(re.findall(r"^\| `(\w+)` \|", text.split("## Every choice")[1], re.MULTILINE)) == set(
+        ProtocolPart.model_fields
+    )
+    for name, named in PROTOCOLS.items():
+        assert re.search(rf"^\| `{name}`.* \| {re.escape(named.description)} \|$", text, re.MULTILINE)
+    for name, field in ProtocolPart.model_fields.items():
+        line = re.search(rf"^\| `{name}` \|(.*)$", text, re.MULTILINE)[1]
+        for value in getattr(field.annotation, "__args__", ()):
+            assert not isinstance(value, str) or f"`{value}`" in line

@@ -319,6 +319,7 @@ def test_unknown_choices_are_refused(values, said):
         (Choices(), 61, "n = 61 is not possible: allowed are 2 to 60, the images in the pool"),
         (Choices(images="one"), 31, "allowed are 2 to 30, the images in the pool, one a person"),
         (Choices(count="participants"), 31, "allowed are 2 to 30, the participants in the pool"),
+        (Choices(test="people"), 99, "allowed are 2 to 60, the images in the pool, without those held out"),
         (Choices(test="people"), 10, "none of the held-out people has a value of the target; change held_out"),
         (
             Choices(replacement=False, count="participants"),

@@ -126,7 +126,10 @@ def _require_people(pool: Pool, n: int, choices: Choices) -> None:
     most = len(pool.persons) if is_person or choices.images == "one" else len(pool.rows)
     if n < 2 or n > most:
         one = ", one a person" if choices.images == "one" and not is_person else ""
-        raise InputError(f"n = {n} is not possible: allowed are 2 to {most}, the {choices.count} in the pool{one}")
+        raise InputError(
+            f"n = {n} is not possible: allowed are 2 to {most}, the {choices.count} in the pool{one}"
+            f"{', without those held out' if choices.test == 'people' else ''}"
+        )
     if choices.test == "people" and not len(pool.held):
         raise InputError("none of the held-out people has a value of the target; change held_out")
     to_train, to_test = pool.people_of_classes

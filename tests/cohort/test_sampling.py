@@ -213,10 +213,35 @@ def test_choices_of_validation_and_test_leave_what_is_trained_on(count, images):
     assert len(drawn) == 1
 
 
-def test_the_number_of_folds_leaves_the_parts():
-    one, other = (split_by(Choices(validation="folds", folds=folds), with_classes=False) for folds in (2, 5))
-    assert digest_of([one]) == digest_of([other])
-    assert set(other.folds) == set(range(5))
+@pytest.mark.parametrize("with_classes", [False, True])
+def test_the_number_of_folds_leaves_the_parts(with_classes):
+    # with classes many a draw is drawn again, for a class that is not in the test
+    for seed in range(20):
+        one, other = (
+            split_by(Choices(validation="folds", folds=folds), seed, with_classes=with_classes) for folds in (2, 3)
+        )
+        assert digest_of([one]) == digest_of([other])
+        assert set(other.folds) == set(range(3))
+
+
+def test_drawing_again_for_the_folds_leaves_the_draws_of_the_parts():
+    # three people of a class of three must be spread over the training and the test: nearly every draw is drawn again
+    classes = np.repeat([0.0, 1.0], [30, 3])
+    pool, tried = make_pool(np.arange(33), classes=classes), []
+
+    def generator_of(what):
+        tried.append(what)
+        return stream(5, what)
+
+    split = draw_split(pool, 20, Choices(False, test="rest", validation="folds", folds=2), generator_of)
+    assert tried == ["split", "folds"]
+    drawing = stream(5, "split")
+    for _ in range(1000):
+        train, rest = drawing.choice(33, 20, replace=False), np.arange(33)
+        drawing.permutation(rest[~np.isin(rest, train)])
+        if classes[train].sum() == 2:
+            break
+    np.testing.assert_array_equal(split.train, train)
 
 
 @pytest.mark.parametrize("replacement", [True, False])
@@ -328,6 +353,12 @@ def test_unknown_choices_are_refused(values, said):
             "smaller sizes, replacement = true or a larger cohort",
         ),
         (
+            Choices(replacement=False, test="rest"),
+            60,
+            "n = 60 leaves too few people of a pool of 30 for 12 validation images and any test images; use smaller sizes, "
+            "replacement = true or a larger cohort",
+        ),
+        (
             Choices(validation="folds", folds=20),
             10,
             "for 20 folds and 2 test images; use smaller sizes, fewer folds or a larger cohort",
@@ -339,6 +370,14 @@ def test_sizes_that_cannot_be_say_what_to_change(choices, n, said):
     with pytest.raises(InputError) as error:
         draw_split(pool, n, choices, lambda what: stream(0, what))
     assert said in str(error.value)
+
+
+def test_beside_held_out_people_validation_still_needs_its_fifth():
+    pool = make_pool(np.repeat(np.arange(14), 5), held_out=np.arange(70) >= 50)
+    with pytest.raises(
+        InputError, match=r"n = 48 leaves too few people of a pool of 10 for 10 validation images; use sm"
+    ):
+        draw_split(pool, 48, Choices(False, test="people"), lambda what: stream(0, what))
 
 
 @pytest.mark.parametrize(

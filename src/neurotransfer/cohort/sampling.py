@@ -1,7 +1,7 @@
 """How a replicate is drawn: the bootstrap of the talk, and every choice that can be made in its place."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -180,14 +180,16 @@ def _draw(pool: Pool, n: int, choices: Choices, draws: dict[str, np.random.Gener
         return None
     train, validation, test = (rows_of(pool, by_person, part) for part in drawn) if is_person else drawn
     test = held if choices.test == "people" else test
-    folds = None
-    if choices.validation == "folds":
-        classes = None if pool.classes is None else pool.classes[train]
-        folds = deal_folds(pool.people.codes[train], choices.folds, draws["folds"], classes)
-        if folds is None:
-            return None
-    split = Split(train, np.sort(validation), np.sort(test), folds)
-    return split if _has_all(split, pool) else None
+    split = Split(train, np.sort(validation), np.sort(test))
+    if not _has_all(split, pool, choices):
+        return None
+    return _with_folds(split, pool, choices.folds, draws["folds"]) if choices.validation == "folds" else split
+
+
+def _with_folds(split: Split, pool: Pool, n_folds: int, generator: np.random.Generator) -> Split | None:
+    classes = None if pool.classes is None else pool.classes[split.train]
+    folds = deal_folds(pool.people.codes[split.train], n_folds, generator, classes)
+    return None if folds is None else replace(split, folds=folds)
 
 
 def _draw_units(
@@ -254,10 +256,10 @@ def _take(
     return chosen, ids
 
 
-def _has_all(split: Split, pool: Pool) -> bool:
-    """Whether every class is in every part; with folds there is no validation part."""
+def _has_all(split: Split, pool: Pool, choices: Choices) -> bool:
+    """Whether every class is in every part that is drawn; with folds there is no validation part."""
     if pool.classes is None:
         return True
-    parts = (split.train, split.test) if split.folds is not None else (split.train, split.validation, split.test)
+    parts = [split.train, split.test, *([split.validation] if choices.validation == "fifth" else [])]
     n = len(pool.class_names)
     return all(np.bincount(pool.classes[part], minlength=n).all() for part in parts)

@@ -94,7 +94,7 @@ class ProtocolPart(Part):
     share of the participants, or those of a column's value. `validation` is n / 5, or `folds` of the training participants.
 
     `choose` says what of the validation chooses among settings, `keep` whether test predictions of the chosen setting or of
-    all are kept, `search` whether every setting is trained to the end or the poorer half is left out step by step.
+    all are kept, `search` whether every setting is trained to the end or only the best third goes on, twice (`halving`).
 
     `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
     trained on, and are never tested. `seen` says what becomes of people whom a model of the study was pretrained on: they are

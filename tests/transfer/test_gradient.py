@@ -188,6 +188,23 @@ def test_one_that_diverges_goes_on_before_nobody():
     assert facts(found[1:]) == facts(alone)
 
 
+def test_one_that_diverges_after_a_good_beginning_takes_no_place(monkeypatch):
+    recipe = Recipe(epochs=18, batch_size=7, patience=18)
+    tried = [{"lr": 0.05}, {"lr": 0.1}, {"lr": 0.03}, {"lr": 0.01}]
+    full, real = list(train_jobs([job(tried, recipe)])), Learner.loss
+    first = [each.history.table[0]["validation_loss"] for each in full]
+    assert np.argmin(first) == 1
+
+    def loss(self, *given):
+        broken = self.recipe.lr == 0.1 and self.history.epochs == 1
+        return real(self, *given) * (np.nan if broken else 1)
+
+    monkeypatch.setattr(Learner, "loss", loss)
+    found = list(train_jobs([job(tried, recipe)], halving=True))
+    assert "the loss became nan in epoch 2" in str(found[1])
+    assert [found[place].history.epochs > 2 for place in (0, 2, 3)] == [True, True, False]
+
+
 def test_one_that_fails_in_another_way_leaves_other_groups_alone(monkeypatch):
     real = module._network
 
@@ -203,18 +220,20 @@ def test_one_that_fails_in_another_way_leaves_other_groups_alone(monkeypatch):
         assert any(not each.dropped for each in found if not isinstance(each, Exception))
 
 
-def test_jobs_decide_together_and_the_larger_one_counts_more():
-    jobs = [job(n=20, seed=1), job(n=40, seed=2)]
-    found, full = (list(train_jobs(jobs, halving=halving)) for halving in (True, False))
-    assert facts(found[:9]) != facts(full[:9])
+@pytest.mark.parametrize(
+    ("sizes", "seeds", "unlike"), [((20, 20), (1, 6), ([1, 0], [0, 1])), ((16, 40), (5, 2), ([1, 0], [1, 1]))]
+)
+def test_jobs_decide_together_and_the_larger_one_counts_more(sizes, seeds, unlike):
+    """By the mean over all validation rows, where other ways to weigh the two would choose others."""
+    jobs = [job(n=n, seed=seed) for n, seed in zip(sizes, seeds, strict=True)]
+    found = list(train_jobs(jobs, halving=True))
     assert [each.dropped for each in found[:9]] == [each.dropped for each in found[9:]]
     assert [each.history.epochs for each in found[:9]] == [each.history.epochs for each in found[9:]]
-    losses = [
-        6 * one.history.table[0]["validation_loss"] + 26 * other.history.table[0]["validation_loss"]
-        for one, other in zip(full[:9], full[9:], strict=True)
-    ]
+    losses = np.array([each.history.table[0]["validation_loss"] for each in found]).reshape(2, 9)
     passed = [place for place in range(9) if found[place].history.epochs > 1]
-    assert passed == sorted(np.argsort(losses)[:3])
+    assert passed == sorted(np.argsort((np.array(sizes) - 14) @ losses)[:3])
+    for weights in unlike:
+        assert passed != sorted(np.argsort(weights @ losses)[:3])
 
 
 def test_without_halving_a_setting_begins_when_the_one_before_has_ended(monkeypatch):

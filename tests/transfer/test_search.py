@@ -33,7 +33,7 @@ from neurotransfer.transfer import (
     predict_rows,
     settings,
 )
-from neurotransfer.transfer.adapt import parts_of
+from neurotransfer.transfer.adapt import parts_of, refit
 from neurotransfer.transfer.search import loss_of, raise_of_the_machine, search
 from neurotransfer.transfer.source import Source
 
@@ -330,6 +330,17 @@ def test_the_fit_to_be_tested_is_made_anew_on_all_training_rows_for_the_best_epo
         assert history.epochs == trial.best_epoch
         assert torch.equal(network.head("age").weight, final.network.head("age").weight)
     assert trials[1].epochs <= 15
+
+
+def test_the_last_epoch_of_the_fit_to_be_tested_is_kept_whatever_its_loss():
+    inputs, labels = columns()
+    given = (trained(), inputs, AGE, labels)
+    wild = {"lr": 3.0}
+    found = [refit(*given, DRAWN, wild, Recipe(batch_size=4), 5, epochs) for epochs in range(1, 6)]
+    assert [(fitted.epochs, fitted.best_epoch) for fitted in found] == [(epochs, epochs) for epochs in range(1, 6)]
+    assert all(np.isnan(fitted.validation_loss) for fitted in found)
+    same = Split(DRAWN, DRAWN, NOBODY)
+    assert fit_setting(*given, same, wild, Recipe(epochs=5, batch_size=4), 5).best_epoch < 5
 
 
 def test_an_exact_fit_to_be_tested_is_solved_on_all_training_rows():

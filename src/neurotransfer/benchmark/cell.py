@@ -16,7 +16,7 @@ from neurotransfer.cohort import Split, effective_participants
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.targets import Target
-from neurotransfer.transfer import best_of, get_strategy, predict_rows, settings
+from neurotransfer.transfer import Source, best_of, get_strategy, predict_rows, settings
 from neurotransfer.transfer.search import Trial, raise_of_the_machine, search
 
 NO_SCORES = dict.fromkeys(SCORES, float("nan"))
@@ -32,11 +32,16 @@ def run_cell(workspace: Workspace, cell: Cell, again: bool = False) -> None:
         keep(workspace.folder, cell, found["fits"], found["predictions"])
 
 
-def fit_cell(workspace: Workspace, cell: Cell) -> dict[str, Columns]:
-    """The columns of a cell: `fits`, a value a setting, and `predictions`, a value a row that was predicted."""
+def fit_cell(
+    workspace: Workspace, cell: Cell, given: tuple[Source, np.ndarray] | None = None
+) -> dict[str, Columns]:
+    """The columns of a cell: `fits`, a value a setting, and `predictions`, a value a row that was predicted.
+
+    `given` are source and inputs in place of the workspace's own.
+    """
     started = time.perf_counter()
     part, work = workspace.part(cell.strategy), _Work.of(workspace, cell)
-    rows, found = _try_all(work, settings(get_strategy(part.strategy), part.grid))
+    rows, found = _try_all(work, settings(get_strategy(part.strategy), part.grid), given)
     # settings are solved together: each one's share of the time
     seconds = (time.perf_counter() - started) / len(rows)
     found["selected"] = [rows[index]["selected"] for index in found["setting_index"]]
@@ -78,12 +83,14 @@ def labels_of(workspace: Workspace, task: str) -> np.ndarray:
     return task_labels(workspace.study, workspace.cohort, task, workspace.targets[task])
 
 
-def _try_all(work: _Work, tried: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], Columns]:
+def _try_all(
+    work: _Work, tried: Sequence[dict[str, Any]], given: tuple[Source, np.ndarray] | None
+) -> tuple[list[dict[str, Any]], Columns]:
     """A row a setting, and the predictions that are kept."""
     study, cell = work.workspace.study, work.cell
     rows, found = [_row(setting) for setting in tried], _no_predictions()
     try:
-        source, inputs = prepared(work.workspace, cell.strategy, cell.task)
+        source, inputs = given or prepared(work.workspace, cell.strategy, cell.task)
     except Exception as error:
         raise_of_the_machine(error)
         return [row | {"error": _text(error)} for row in rows], found

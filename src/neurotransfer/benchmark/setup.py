@@ -63,16 +63,21 @@ def _options(study: Study, part: CohortPart) -> dict[str, Any]:
     return part.model_dump(exclude={"path"}) | {"alignment": alignment_for(input_of(study), part.alignment)}
 
 
+def cohorts_of_models(study: Study, base: Path) -> dict[str, Cohort]:
+    """The cohorts of the models that the study describes, by the name of the model; their images are not looked at."""
+    return {
+        name: read_cohort(base / part.cohort.path, **_options(study, part.cohort), check=False)
+        for name, part in study.models.items()
+        if part.cohort is not None
+    }
+
+
 def first_plan(study: Study, base: Path, cohort: Cohort, draw: bool = True) -> Plan:
     """The plan before any model of the study is pretrained: what cannot be is found out now, and not after hours.
 
     Without `draw` the splits are not tried, which a run that goes on did when it began.
     """
-    others = {
-        name: read_cohort(base / part.cohort.path, **_options(study, part.cohort), check=False)
-        for name, part in study.models.items()
-        if part.cohort is not None
-    }
+    others = cohorts_of_models(study, base)
     for name, other in others.items():
         require_alike(name, other, cohort)
     if any(part.model is None for part in study.strategies) or others:

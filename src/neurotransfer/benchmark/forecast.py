@@ -50,8 +50,9 @@ class Forecast:
         parallel: how many cells are done at once.
         worker_bytes: the most that one worker has in memory for itself; 0 where it cannot be told.
         shared_bytes: of volumes and features, of which the workers of a machine share one copy.
-        disk: bytes that the run folder will have, by what they are for.
+        disk: bytes of the run folder, by what they are for; of cells and tables those that are still to be done.
         room: memory and disk that this machine has free.
+        kept: bytes of volumes, features and models that the run folder has already.
     """
 
     workers: int
@@ -67,6 +68,13 @@ class Forecast:
     shared_bytes: float
     disk: Mapping[str, Span]
     room: Room
+    kept: float = 0.0
+
+    @property
+    def disk_left(self) -> Span:
+        """Bytes that are still to be written; never less than none."""
+        total = self.disk_bytes
+        return Span(max(0.0, total.best - self.kept), max(0.0, total.most - self.kept))
 
     @property
     def by_strategy(self) -> dict[str, Span]:
@@ -169,7 +177,8 @@ def forecast_from(
         workers=workers,
         cells=len(cells),
         fits=sum(fits[cell.strategy] for cell in cells),
-        starting=_upto(starting) if workers > 1 and len(cells) > 1 else Span(),
+        # the command itself, then its workers
+        starting=_upto(starting * (2 if min(workers, len(cells)) > 1 else 1)),
         volumes=_upto(images * found.scan.get("", 0.0) / readers),
         pretraining=_pretraining(trial, found),
         features=_upto(len(cohort) * (_features_left(trial, found) + found.drift)),
@@ -179,7 +188,13 @@ def forecast_from(
         shared_bytes=disk["volumes"].best + disk["features"].best,
         disk=disk,
         room=room_for(trial.run),
+        kept=_kept(trial),
     )
+
+
+def _kept(trial: Trial) -> float:
+    there = [trial.run / "cache", *_model_folders(trial)]
+    return float(sum(path.stat().st_size for folder in there for path in folder.rglob("*") if path.is_file()))
 
 
 def _upto(seconds: float) -> Span:
@@ -258,16 +273,11 @@ def _disk(
         n_predictions += every if study.protocol.keep == "all" else len(split.test)
     # gathered, and once more in the tables; at most also waiting for it
     kept = 2 * (n_fits * sizes[0] + n_predictions * sizes[1])
-    models = sum(
-        sum(value.stat().st_size for value in path.iterdir() if value.is_file())
-        for path in _model_folders(trial)
-        if path.is_dir()
-    )
     return {
         "volumes": Span(volumes, volumes),
         "features": Span(features, features),
         "cells and tables": Span(kept, kept + n_predictions * sizes[2]),
-        "models": Span(float(models), float(models)),
+        "models": Span(found.weights, found.weights),
     }
 
 

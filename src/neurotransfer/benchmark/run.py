@@ -12,6 +12,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
 from neurotransfer.benchmark.fits import Asked, do_fits
+from neurotransfer.benchmark.forecast import Forecast, forecast
 from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, without_seen
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.results import RESULTS, write_results
@@ -48,12 +49,16 @@ from neurotransfer.workers import one_thread
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is done (or, after a dry run, only planned): its folder, its plan and its table of fits."""
+    """A run that is done (or, after a dry run, only planned): its folder, its plan and its table of fits.
+
+    `forecast` is what it will take, where that was asked for.
+    """
 
     folder: Path
     plan: Plan
     results: pd.DataFrame | None
     failures: tuple[Failure, ...] = ()
+    forecast: Forecast | None = None
 
 
 def unheard(text: str) -> None:
@@ -70,6 +75,7 @@ def benchmark(
     resume: bool = False,
     retry_failed: bool = False,
     dry_run: bool = False,
+    measure: bool = False,
     command: str = "",
     progress: Progress = silent,
     tell: Callable[[str], object] = unheard,
@@ -90,6 +96,7 @@ def benchmark(
         resume: insist that `out` holds this study already.
         retry_failed: try the cells again that failed, and those of which a fit failed.
         dry_run: check everything and return the plan; nothing is written.
+        measure: with `dry_run`, also time a little of the study and say what the rest will take, see `forecast`.
         command: the command line, for the manifest.
         progress: called with (description, total) and giving a context whose value advances by one; it may be told by
             the keyword `left` how long it will take, in words.
@@ -109,7 +116,7 @@ def benchmark(
     folder = Path(out) if out is not None else Path("runs") / study.name
     asked = Asked(workers, cluster, retry_failed, progress, tell)
     if dry_run:
-        return Run(folder, first_plan(study, base, read_own(study, base, progress)), None)
+        return _planned(study, base, folder, asked, measure)
     _require_same_study(folder, study, resume or retry_failed)
     try:
         with _alone_in(folder), using(engine_of(folder, study)):
@@ -119,6 +126,16 @@ def benchmark(
         raise InterruptedRunError(
             f"interrupted{reason}; what was finished is kept in {str(folder)!r}: run the same command again to go on"
         ) from None
+
+
+def _planned(study: Study, base: Path, folder: Path, asked: Asked, measure: bool) -> Run:
+    cohort = read_own(study, base, asked.progress)
+    plan = first_plan(study, base, cohort)
+    if not measure:
+        return Run(folder, plan, None)
+    with asked.progress("time a little of it", 0):
+        found = forecast(study, base, folder, plan, cohort, asked.workers)
+    return Run(folder, plan, None, forecast=found)
 
 
 @contextmanager

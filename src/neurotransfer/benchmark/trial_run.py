@@ -70,6 +70,7 @@ class Measured:
         lines: by the title of a strategy that is trained by gradients.
         cells: seconds of whole cells that were done, by task, strategy and n.
         epochs: seconds of an epoch of pretraining, by the model's name.
+        weights: bytes of the weights of the models that the study describes.
         memory: the most that the process had, its volumes and features not counted; 0 where that cannot be told.
     """
 
@@ -79,6 +80,7 @@ class Measured:
     lines: dict[str, Line] = field(default_factory=dict)
     cells: dict[tuple[str, str, int], float] = field(default_factory=dict)
     epochs: dict[str, float] = field(default_factory=dict)
+    weights: float = 0.0
     memory: float = 0.0
 
 
@@ -94,6 +96,8 @@ def measure(trial: Trial) -> Measured:
     volumes = _stored(trial, trial.cohort, "", found)
     models = {name: _model(trial, name, others.get(name)) for name in trial.study.models}
     for name, other in others.items():
+        state = models[name].network.state_dict()
+        found.weights += sum(value.nbytes for value in state.values())
         if not (model_folder(trial.run, trial.study, name) / "model.json").is_file():
             stored = _stored(trial, other, name, found)
             assert stored is not None

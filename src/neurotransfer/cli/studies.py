@@ -44,7 +44,7 @@ def benchmark(
         bool, typer.Option("--retry-failed", help="Try the cells again that failed, and those of which a fit failed.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the plan, write nothing.")
+        bool, typer.Option("--dry-run", help="Check everything, print the plan and what it will take, write nothing.")
     ] = False,
 ) -> None:
     """Learning curves of every strategy of a study; interrupt it as you like and run it again to go on.
@@ -52,16 +52,20 @@ def benchmark(
     How far a run is, from any terminal: neurotransfer benchmark status RUN
     """
     from neurotransfer.benchmark import benchmark as run_benchmark
+    from neurotransfer.benchmark.forecast_words import lines_of, warnings_of
     from neurotransfer.progress import bar
 
     run = run_benchmark(study, out, data=data, workers=workers, cluster=cluster, resume=resume, retry_failed=retry_failed,
-                        dry_run=dry_run, command=" ".join(["neurotransfer", *sys.argv[1:]]), progress=bar,
+                        dry_run=dry_run, measure=dry_run, command=" ".join(["neurotransfer", *sys.argv[1:]]), progress=bar,
                         tell=lambda text: say([text]))  # fmt: skip
     say(run.plan.notes)
     if run.results is None:
         print(
             f"{len(run.plan.targets)} tasks, {len(run.plan.cells)} cells, {run.plan.n_fits} fits; would write {run.folder}"
         )
+        if run.forecast is not None:
+            print("\n".join(lines_of(run.forecast, cluster)))
+            say(warnings_of(run.forecast, cluster))
         return
     failed = int(run.results["error"].notna().sum())
     if failed:

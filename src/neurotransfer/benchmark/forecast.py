@@ -179,7 +179,7 @@ def forecast_from(
         fits=sum(fits[cell.strategy] for cell in cells),
         # the command itself, then its workers
         starting=_upto(starting * (2 if min(workers, len(cells)) > 1 else 1)),
-        volumes=_upto(images * found.scan.get("", 0.0) / readers),
+        volumes=_upto(images * found.scan.get("", 0.0) / readers + (starting if images and readers > 1 else 0.0)),
         pretraining=_pretraining(trial, found),
         features=_upto(len(cohort) * (_features_left(trial, found) + found.drift)),
         by_kind=by_kind,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from neurotransfer.benchmark.effort import Line
 from neurotransfer.cohort import Cohort, Split
 from neurotransfer.cohort.splits import fifth
 from neurotransfer.models.network import Network
-from neurotransfer.training import Examples, Recipe, fit
+from neurotransfer.training import Checkpoint, Examples, Recipe, fit
 
 # where a timing is shorter, it is done twice and the faster one counts
 SHORT_S = 0.5
@@ -110,8 +111,10 @@ def _seconds(run: Run, n: int, epochs: int, group: int) -> float:
     return fastest
 
 
-def pretraining_line(network: Network, recipe: Recipe, cohort: Cohort, few: np.ndarray, budget: float) -> float:
-    """Seconds of an epoch of pretraining on a cohort, of which there are a few volumes."""
+def pretraining_epoch(
+    network: Network, recipe: Recipe, cohort: Cohort, few: np.ndarray, folder: Path, budget: float
+) -> float:
+    """Seconds of an epoch of pretraining on a cohort, of which there are a few volumes; its checkpoint goes to a folder."""
     inputs = Repeated(few, len(cohort))
     labels = {target.name: cohort.labels(target) for target in network.targets.values()}
     known = np.argsort(sum(np.isnan(values).astype(int) for values in labels.values()), kind="stable")
@@ -124,7 +127,9 @@ def pretraining_line(network: Network, recipe: Recipe, cohort: Cohort, few: np.n
             Examples(inputs, part, {name: values[part] for name, values in labels.items()})
             for part in (rows[:n], rows[n:])
         )
-        fit(network, train, validation, recipe.lasting(epochs), seed=0)
+        checkpoint = Checkpoint(folder / "checkpoint.pt")
+        fit(network, train, validation, recipe.lasting(epochs), seed=0, checkpoint=checkpoint)
+        checkpoint.remove()
 
     n = round(0.8 * len(cohort))
     line, _ = line_of(run, (min(n, 2 * recipe.batch_size), n), 1, recipe.batch_size, budget)

@@ -15,7 +15,7 @@ from neurotransfer.benchmark.plan import Cell, split_of, task_labels
 from neurotransfer.benchmark.records import keep
 from neurotransfer.benchmark.setup import cohorts_of_models
 from neurotransfer.benchmark.study import Study
-from neurotransfer.benchmark.trial_fits import Repeated, Standing, line_of, pretraining_line, rows_known
+from neurotransfer.benchmark.trial_fits import Repeated, Standing, line_of, pretraining_epoch, rows_known
 from neurotransfer.benchmark.workspace import Workspace, arguments_of, input_of, model_folder
 from neurotransfer.cohort import Cohort, Split, store_volumes
 from neurotransfer.models.card import Card
@@ -104,7 +104,9 @@ def measure(trial: Trial) -> Measured:
             part = trial.study.models[name]
             network = Network(build_encoder(models[name].card.architecture, models[name].card.arguments),
                               models[name].card.targets)  # fmt: skip
-            found.epochs[name] = pretraining_line(network, part.training.recipe, other, stored, STRATEGY_S)
+            found.epochs[name] = pretraining_epoch(
+                network, part.training.recipe, other, stored, trial.folder, STRATEGY_S
+            )
     standing = None if volumes is None else Repeated(volumes, len(trial.cohort))
     workspace = Workspace(
         trial.folder, trial.study, trial.cohort, dict(trial.targets), standing, models  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def epochs_together(recipes: Sequence[Recipe], halving: bool) -> Span:
 
     Example:
         >>> epochs_together([Recipe(epochs=9, patience=9)] * 9, halving=True).most
-        21
+        21.0
     """
     all_of_them = [expected_epochs(recipe) for recipe in recipes]
     going = list(range(len(recipes)))

@@ -1,18 +1,23 @@
 """A forecast in a few lines for a hurried reader, and what to change when the machine is too small."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 
 from neurotransfer.benchmark.effort import Span
 from neurotransfer.benchmark.forecast import Forecast
 from neurotransfer.benchmark.pace import in_words
 
-# parts that take a smaller share of the whole are not worth a word
-WORTH_A_WORD = 0.005
+# parts that take a smaller share of the whole, or fewer seconds, are not worth a word
+WORTH_A_WORD, LEAST_S = 0.005, 0.5
 MOST_NAMED = 6
 
 
-def lines_of(forecast: Forecast, cluster: str = "") -> list[str]:
-    """What a run will take: time, fits by strategy, memory and disk; `cluster` is what will do the fits instead of this machine.
+def lines_of(forecast: Forecast, cluster: str = "", planned: int = 0) -> list[str]:
+    """What a run will take: time, fits by strategy, memory and disk.
+
+    Args:
+        forecast: from `forecast`.
+        cluster: what will do the fits instead of this machine.
+        planned: cells of the plan; where fewer are left to do, that is said.
 
     Example:
         >>> from neurotransfer.benchmark.room import Room
@@ -24,30 +29,39 @@ def lines_of(forecast: Forecast, cluster: str = "") -> list[str]:
         return ["nothing is left to do"]
     measured = f" (measured on this machine; those of {cluster} may be faster or slower)" if cluster else ""
     workers = f"{forecast.workers} worker{'s' * (forecast.workers != 1)}"
-    parts = ", ".join(_worth(forecast.parts))
+    left = [f"left to do: {forecast.cells} cells, {forecast.fits} fits"] if forecast.cells < planned else []
+    parts = _named(forecast.parts, _worth(forecast.parts))
     return [
-        f"left to do: {forecast.cells} cells, {forecast.fits} fits",
+        *left,
         f"on this machine with {workers}: about {in_words(forecast.total.best)} (at most "
         f"{in_words(forecast.total.most)}){measured}: {parts}",
-        f"the fits by strategy: {', '.join(_by_strategy(forecast.by_strategy))}",
+        f"the fits by strategy: {_by_strategy(forecast.by_strategy)}",
         f"memory: {_memory(forecast)}; disk: {in_bytes(forecast.disk_bytes.best)} (at most "
         f"{in_bytes(forecast.disk_bytes.most)})",
     ]
 
 
-def _worth(parts: dict[str, Span]) -> Iterator[str]:
-    least = WORTH_A_WORD * sum(part.best for part in parts.values())
-    for name, part in parts.items():
-        if part.best > least:
-            yield f"{name} {in_words(part.best)}"
+def _worth(parts: Mapping[str, Span]) -> list[str]:
+    return [name for name, part in parts.items() if part.best >= max(LEAST_S, WORTH_A_WORD * _all(parts.values()))]
 
 
-def _by_strategy(found: dict[str, Span]) -> Iterator[str]:
-    order = sorted(found, key=lambda title: -found[title].best)
-    for title in order[:MOST_NAMED]:
-        yield f"{title} {in_words(found[title].best)}"
-    if order[MOST_NAMED:]:
-        yield f"{len(order) - MOST_NAMED} others {in_words(sum(found[title].best for title in order[MOST_NAMED:]))}"
+def _named(parts: Mapping[str, Span], names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {in_words(parts[name].best)}" for name in names)
+
+
+def _by_strategy(found: Mapping[str, Span]) -> str:
+    named = sorted(_worth(found), key=lambda title: -found[title].best)[:MOST_NAMED]
+    others = [title for title in found if title not in named]
+    if not named:
+        return f"all of them {in_words(_all(found.values()))}"
+    if not others:
+        return _named(found, named)
+    left = in_words(_all(found[title] for title in others))
+    return f"{_named(found, named)}, {len(others)} other{'s' * (len(others) != 1)} {left}"
+
+
+def _all(spans: Iterable[Span]) -> float:
+    return sum(span.best for span in spans)
 
 
 def _memory(forecast: Forecast) -> str:

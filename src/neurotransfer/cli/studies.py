@@ -64,7 +64,7 @@ def benchmark(
             f"{len(run.plan.targets)} tasks, {len(run.plan.cells)} cells, {run.plan.n_fits} fits; would write {run.folder}"
         )
         if run.forecast is not None:
-            print("\n".join(lines_of(run.forecast, cluster)))
+            print("\n".join(lines_of(run.forecast, cluster, len(run.plan.cells))))
             say(warnings_of(run.forecast, cluster))
         return
     failed = int(run.results["error"].notna().sum())

@@ -12,8 +12,8 @@ LINE_EVERY_S = 600.0
 def bar(description: str, total: int) -> Iterator[Callable[..., object]]:
     """A progress bar on standard error; its value, called with anything, advances it by one.
 
-    A `total` of 0 means that it is not known. Called with `left`, a text, it shows that as the time that is left in place of
-    its own guess. Where standard error is no terminal, a line is written now and then and at the end.
+    A `total` of 0 means that it is not known. Its `left` is a function that takes the time that is left as a text, to be shown
+    in place of a guess. Where standard error is no terminal, a line is written now and then and at the end.
 
     Example:
         >>> with bar("work", 2) as advance:

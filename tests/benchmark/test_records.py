@@ -105,7 +105,9 @@ def test_the_tables_have_the_promised_types_even_where_everything_is_missing(tmp
     assert all_fits(tmp_path / "none").empty
 
 
-@pytest.mark.parametrize("left", [b"", b"{", b'{"cell": ["age"', b"\x00" * 50, b'{"cell": [], "fits": {}}', b"[]", b"null"])
+@pytest.mark.parametrize(
+    "left", [b"", b"{", b'{"cell": ["age"', b"\x00" * 50, b'{"cell": [], "fits": {}}', b"[]", b"null"]
+)
 def test_a_file_that_a_power_cut_left_is_removed_and_its_cell_is_open_again(tmp_path, left):
     fill(tmp_path, cells_of(3))
     cell_path(tmp_path, cells_of(3)[1]).write_bytes(left)

@@ -212,9 +212,7 @@ def test_a_scheduler_that_is_gone_ends_the_run(how):
 
 
 @given(
-    faults=st.lists(
-        st.sampled_from(["", "", "", "error", "death", "break", "return"]), min_size=40, max_size=40
-    ),
+    faults=st.lists(st.sampled_from(["", "", "", "error", "death", "break", "return"]), min_size=40, max_size=40),
     size=st.integers(1, 4),
 )
 def test_no_cell_is_lost_or_done_twice_whatever_happens_once(faults, size):

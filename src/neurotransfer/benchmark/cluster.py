@@ -1,10 +1,13 @@
 """Dask as the team: a scheduler that runs somewhere, a queueing system of a cluster, or workers of this machine."""
 
 import importlib.util
+import logging
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -19,6 +22,8 @@ SYSTEMS = {"slurm": "SLURMCluster", "lsf": "LSFCluster", "pbs": "PBSCluster", "s
 LOCAL = "local"
 # how a GPU is asked for, where the system has a usual way; {gpus} is the number
 GPU_LINES = {"slurm": "--gres=gpu:{gpus}", "lsf": '-gpu "num={gpus}"', "pbs": "", "sge": ""}
+# settings to copy, which come with the package
+TEMPLATE = Path(__file__).with_name("cluster.toml")
 ADDRESS = re.compile(r"^(\w+://)?[\w.\[\]:-]*:\d+$")
 SIZE_CHECKED_EVERY_S = 2.0
 PATIENCE_S = 30
@@ -29,7 +34,8 @@ class ClusterPart(Part):
 
     `processes` of a job share its memory and its GPUs; each does one cell at a time with one thread. `jobs` is how many jobs
     are asked for; `--workers` when it is not given. What else the system wants stands in `directives` (lines of the head of
-    the job script), what a job has to do before its workers start in `before` (lines of shell).
+    the job script), what a job has to do before its workers start in `before` (lines of shell). What is sent between jobs is
+    encrypted, and nobody else on the cluster can send work, unless `encrypted` is false.
     """
 
     system: Literal["slurm", "lsf", "pbs", "sge"]
@@ -40,6 +46,7 @@ class ClusterPart(Part):
     queue: str = ""
     account: str = ""
     gpus: int = Field(0, ge=0)
+    encrypted: bool = True
     interface: str = ""
     local_folder: str = ""
     directives: tuple[str, ...] = ()
@@ -62,12 +69,13 @@ class ClusterPart(Part):
         }  # fmt: skip
 
 
-def dask_team(cluster: str, workers: int) -> Opened:
+def dask_team(cluster: str, workers: int, shared: Path) -> Opened:
     """Opens the team that `--cluster` names.
 
     Args:
         cluster: `local`, a queueing system, a TOML file of [ClusterPart], the address of a scheduler, or its file (.json).
         workers: processes of `local`, jobs of a queueing system whose file does not say how many.
+        shared: a folder that all workers see, for the keys of a run's jobs.
 
     Raises:
         InputError: when it is none of these, the file is wrong, or the extra `cluster` is not installed.
@@ -78,7 +86,7 @@ def dask_team(cluster: str, workers: int) -> Opened:
 
     @contextmanager
     def opened(size: int | None = None) -> Iterator[Team]:
-        with _scheduler(cluster, part, size or workers) as (target, text), _client(target) as client:
+        with _quiet(), _scheduler(cluster, part, size or workers, shared) as (target, text), _client(target) as client:
             yield _team(client, text)
 
     return opened
@@ -90,25 +98,56 @@ def _part(cluster: str) -> ClusterPart | None:
     if not cluster.endswith(".toml"):
         kinds = f"{unknown('cluster', cluster, (LOCAL, *SYSTEMS))}; or give a file of settings (cluster.toml)"
         raise InputError(f"{kinds}, the address of a Dask scheduler (host:8786), or its file (scheduler.json)")
-    return parse(ClusterPart, read_toml(cluster, "studies/cluster_slurm.toml"), cluster, {})
+    return parse(ClusterPart, read_toml(cluster, "that of docs/cluster.md"), cluster, {})
 
 
 @contextmanager
-def _scheduler(cluster: str, part: ClusterPart | None, size: int) -> Iterator[tuple[Any, str]]:
+def _scheduler(cluster: str, part: ClusterPart | None, size: int, shared: Path) -> Iterator[tuple[Any, str]]:
     """What a client connects to, and what to call it."""
     if part is not None:
-        with _jobs(part.system, part.options, part.jobs or size) as found:
-            yield found
+        with tempfile.TemporaryDirectory(prefix=".keys-", dir=shared) as keys:
+            secret = {"security": _security(Path(keys))} if part.encrypted else {}
+            with _jobs(part.system, part.options | secret, part.jobs or size) as found:
+                yield found
     elif cluster in SYSTEMS:
         with _jobs(cluster, {}, size) as found:
             yield found
     elif cluster == LOCAL:
         import distributed
 
-        with distributed.LocalCluster(n_workers=size, threads_per_worker=1, dashboard_address=":0") as found:
+        with distributed.LocalCluster(
+            n_workers=size, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        ) as found:
             yield found, f"{size} Dask workers of this machine"
     else:
         yield cluster, f"the Dask scheduler {cluster}"
+
+
+def _security(folder: Path) -> Any:
+    """Keys and a certificate of this run alone, in files that only the user can read."""
+    from distributed.security import Security
+
+    made, paths = Security.temporary(), {}
+    for name in [
+        "tls_ca_file",
+        *(f"tls_{role}_{kind}" for role in ("client", "scheduler", "worker") for kind in ("cert", "key")),
+    ]:
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_text(getattr(made, name), encoding="utf-8")
+        paths[name] = str(path)
+    return Security(require_encryption=True, **paths)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What Dask says of workers that come and go is not the reader's; what matters is said by the run."""
+    logger = logging.getLogger("distributed")
+    handlers, logger.handlers = logger.handlers, [logging.NullHandler()]
+    try:
+        yield
+    finally:
+        logger.handlers = handlers
 
 
 @contextmanager
@@ -118,8 +157,9 @@ def _jobs(system: str, options: Mapping[str, Any], jobs: int) -> Iterator[tuple[
     try:
         found = getattr(dask_jobqueue, SYSTEMS[system])(**options)
     except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).partition(", for example")[0]
         raise InputError(
-            f"jobs of {system} cannot be described ({error}); give their memory, time, queue and account in a file "
+            f"jobs of {system} cannot be described ({reason}); give their memory, time, queue and account in a file "
             "(docs/cluster.md has one to copy): --cluster cluster.toml"
         ) from None
     with found:
@@ -153,7 +193,7 @@ def _team(client: Any, text: str) -> Team:
         broken=(),
         died=(KilledWorker, NoValidWorkerError),
         lost=lambda: client.status not in ("running", "connecting"),
-        link=client.dashboard_link or "",
+        link=client.dashboard_link if "dashboard" in client.scheduler_info()["services"] else "",
     )
 
 

@@ -49,7 +49,11 @@ def do_fits(folder: Path, plan: Plan, cohort: Cohort, asked: Asked, signs: Signs
             advance()
         fits = _Fits(folder, plan, cohort, asked, signs, failures, advance)
         schedule = Schedule(
-            job_of(folder, asked.retry_failed), pending, _opened(asked, len(pending)), fits.on_outcome, fits.on_failure
+            job_of(folder, asked.retry_failed),
+            pending,
+            _opened(asked, len(pending), folder),
+            fits.on_outcome,
+            fits.on_failure,
         )
         fits.schedule = schedule
         try:
@@ -67,9 +71,9 @@ def _with_failed_fits(folder: Path) -> set[Cell]:
     return {Cell(*row) for row in failed.itertuples(index=False, name=None)}
 
 
-def _opened(asked: Asked, pending: int) -> Opened:
+def _opened(asked: Asked, pending: int, folder: Path) -> Opened:
     if asked.cluster:
-        return dask_team(asked.cluster, asked.workers)
+        return dask_team(asked.cluster, asked.workers, folder.resolve())
     if asked.workers == 1 or pending < 2:
         return this_process
     return processes(min(asked.workers, pending))
@@ -98,9 +102,9 @@ class _Fits:
                 write_failures(self.folder, self.failures.values())
             self.loose += 1
             self.signs.sign.done += 1
-            self.advance(left=in_words(self.schedule.left))
+            self._advance()
         if team is not None:
-            self.signs.give(left_s=self.schedule.left, workers=team.text, link=team.link)
+            self.signs.give(left_s=self.schedule.left, workers=team.text, at_once=team.size(), link=team.link)
         if self.loose >= GATHER_CELLS or (self.loose and time.monotonic() - self.written > TABLES_EVERY_S):
             self._gather()
 
@@ -108,7 +112,14 @@ class _Fits:
         self.failures[failure.cell] = failure
         write_failures(self.folder, self.failures.values())
         self.asked.tell(f"given up after {failure.attempts} attempts: {named(failure.cell)}: {failure.error}")
-        self.advance(left=in_words(self.schedule.left))
+        self._advance()
+
+    def _advance(self) -> None:
+        self.advance()
+        # not every kind of progress that a user hands over can show it
+        show = getattr(self.advance, "left", None)
+        if show is not None:
+            show(in_words(self.schedule.left))
 
     def _gather(self) -> None:
         self.loose = 0

@@ -98,8 +98,8 @@ def benchmark(
         dry_run: check everything and return the plan; nothing is written.
         measure: with `dry_run`, also time a little of the study and say what the rest will take, see `forecast`.
         command: the command line, for the manifest.
-        progress: called with (description, total) and giving a context whose value advances by one; it may be told by
-            the keyword `left` how long it will take, in words.
+        progress: called with (description, total) and giving a context whose value advances by one; if the value
+            has an attribute `left`, that is called with the time that is left, in words.
         tell: called with what a reader wants to know on the way, such as where the workers can be watched.
 
     Raises:
@@ -129,6 +129,9 @@ def benchmark(
 
 
 def _planned(study: Study, base: Path, folder: Path, asked: Asked, measure: bool) -> Run:
+    if measure:
+        # the cells that are done must be of this study
+        _require_same_study(folder, study, False)
     cohort = read_own(study, base, asked.progress)
     plan = first_plan(study, base, cohort)
     if not measure:

@@ -28,7 +28,7 @@ Progress = Callable[[str, int], Any]
 @contextmanager
 def silent(description: str, total: int) -> Any:
     """No progress is shown."""
-    yield lambda *_, **__: None
+    yield lambda *_: None
 
 
 def with_model_paths(study: Study, base: Path) -> Study:

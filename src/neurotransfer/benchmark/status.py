@@ -40,6 +40,7 @@ class Sign:
     cells: int = 0
     left_s: float | None = None
     workers: str = ""
+    at_once: int = 0
     link: str = ""
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
@@ -138,7 +139,8 @@ class Status:
             ago = in_words(max(0.0, time.time() - sign.updated))
             lines.append(f"process {sign.process} on {sign.host}, last sign {ago} ago")
             if self.state in (RUNNING, PREPARING):
-                lines += [f"{sign.doing or 'fits'}; {sign.workers or 'no workers yet'}; {in_words(sign.left_s)} left"]
+                workers = f"{sign.workers} ({sign.at_once} cells at once)" if sign.workers else "no workers yet"
+                lines += [f"{sign.doing or 'getting ready'}; {workers}; {in_words(sign.left_s)} left"]
                 lines += [f"to watch the workers: {sign.link}"] if sign.link else []
         if self.state in (STOPPED, KILLED):
             lines.append("what was finished is kept: run the same command again to go on")

@@ -23,6 +23,7 @@ from neurotransfer.benchmark.study import parse_study
 from neurotransfer.benchmark.trial_fits import Repeated, Standing, line_of
 from neurotransfer.benchmark.trial_run import Measured, Trial, measure, peak_memory
 from neurotransfer.cohort import read_cohort
+from neurotransfer.errors import InputError
 from neurotransfer.training import Engine, current, use
 
 EXACT = ("linear", "voxels", "random-frozen")
@@ -260,6 +261,14 @@ def test_what_the_machine_lacks_is_said_with_what_to_change(room, cluster, said)
     assert all(text in line for text, line in zip(said, found, strict=True))
 
 
+def test_what_went_wrong_is_said_and_another_study_refused(tiny_study, tmp_path):
+    assert warnings_of(empty(notes=("baseline: a fit failed",)))[0] == "baseline: a fit failed"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="no run of ours"):
+        benchmark(parse_study(tiny_study), tmp_path / "run", dry_run=True, measure=True)
+
+
 @given(st.floats(0, 1e15), st.floats(0, 1e15))
 def test_more_bytes_are_never_said_as_fewer(one, other):
     value = {"MB": 1e6, "GB": 1e9}
@@ -310,6 +319,9 @@ def test_a_fit_that_is_too_dear_is_told_from_four_images(monkeypatch):
     assert line == Line(image=2.0)
     assert share == 4 / 16
     assert clock[0] == 12.0
+    # so dear that one try has to do
+    line, share = line_of(run, (100, 1000), 2, 8, 3.0)
+    assert (line, share, clock[0]) == (Line(image=2.0), 2 / 16, 16.0)
 
 
 def test_stand_ins_are_arrays_of_all_rows():

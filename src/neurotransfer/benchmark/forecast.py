@@ -53,6 +53,7 @@ class Forecast:
         disk: bytes of the run folder, by what they are for; of cells and tables those that are still to be done.
         room: memory and disk that this machine has free.
         kept: bytes of volumes, features and models that the run folder has already.
+        notes: what went wrong when a little of it was timed.
     """
 
     workers: int
@@ -69,6 +70,7 @@ class Forecast:
     disk: Mapping[str, Span]
     room: Room
     kept: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def disk_left(self) -> Span:
@@ -189,6 +191,7 @@ def forecast_from(
         disk=disk,
         room=room_for(trial.run),
         kept=_kept(trial),
+        notes=tuple(found.notes),
     )
 
 

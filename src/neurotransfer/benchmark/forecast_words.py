@@ -79,7 +79,7 @@ def _memory(forecast: Forecast) -> str:
 
 def warnings_of(forecast: Forecast, cluster: str = "") -> list[str]:
     """What this machine has too little of, and what to change; memory is that of other machines where a cluster does the fits."""
-    found, room = [], forecast.room
+    found, room = [*forecast.notes], forecast.room
     if not cluster and room.memory is not None and forecast.memory > room.memory:
         fit = (
             int(max(0.0, room.memory - forecast.shared_bytes) // forecast.worker_bytes) if forecast.worker_bytes else 0

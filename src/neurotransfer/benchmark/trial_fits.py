@@ -81,8 +81,12 @@ def line_of(run: Run, sizes: tuple[int, int], group: int, batch_size: int, budge
         batch_size: images a step.
         budget: seconds.
     """
-    # whatever is done only once
+    # with whatever is done only once
+    started = time.perf_counter()
     run(2, 1, 1)
+    first = time.perf_counter() - started
+    if first > budget:
+        return Line(image=first / 2), min(1.0, 2 / (batch_size * group))
     dear = _seconds(run, FEW, 1, 1) / FEW
     affordable = budget / max(dear, 1e-9)
     low = int(min(max(FEW, affordable / 8), sizes[0]))

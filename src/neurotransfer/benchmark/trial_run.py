@@ -71,6 +71,7 @@ class Measured:
         cells: seconds of whole cells that were done, by task, strategy and n.
         epochs: seconds of an epoch of pretraining, by the model's name.
         weights: bytes of the weights of the models that the study describes.
+        notes: what went wrong with fits of the trial.
         memory: the most that the process had, its volumes and features not counted; 0 where that cannot be told.
     """
 
@@ -81,6 +82,7 @@ class Measured:
     cells: dict[tuple[str, str, int], float] = field(default_factory=dict)
     epochs: dict[str, float] = field(default_factory=dict)
     weights: float = 0.0
+    notes: list[str] = field(default_factory=list)
     memory: float = 0.0
 
 
@@ -197,7 +199,9 @@ def _time_training(tried: _Tried, title: str, task: str, sizes: list[int]) -> No
         # activations grow with the images of a step
         tried.found.memory = max(tried.found.memory, before + (peak_memory() - before) / share)
         predicted = 0.0
-        if last[0].fitted is not None:
+        if last[0].error is not None:
+            tried.found.notes.append(f"{title}: a fit failed when it was timed ({last[0].error})")
+        else:
             predicted = _seconds_an_image(lambda rows: predict_rows(last[0].fitted, inputs, rows))
         tried.lines[key] = replace(line, predicted=predicted)
     tried.found.lines[title] = tried.lines[key]
@@ -222,15 +226,18 @@ def _time_cells(tried: _Tried, title: str, cells: list[Cell]) -> None:
         source = workspace.source(title, task)
         kind = (target.kind, len(target.classes), bool(workspace.study.tasks[task].where))
         sizes = sorted({cell.n for cell in cells if cell.task == task})
-        values = _features(tried, title, source)
+        values, before, largest = _features(tried, title, source), peak_memory(), sizes[0]
         for n in dict.fromkeys((sizes[0], sizes[len(sizes) // 2], sizes[-1])):
             if (kind, n) not in done:
                 if n > sizes[0] and n * values.shape[1] > MOST_VALUES:
                     break
                 done[kind, n] = _cell_seconds(tried, Cell(task, n, 0, title), source, values)
-            tried.found.cells[task, title, n] = done[kind, n]
+            tried.found.cells[task, title, n], largest = done[kind, n], n
             if done[kind, n] > CELL_S:
                 break
+        # copies of the training images grow with n
+        rise = max(0.0, peak_memory() - before - tried.standing) * sizes[-1] / largest
+        tried.found.memory = max(tried.found.memory, before + rise)
 
 
 def _cell_seconds(tried: _Tried, cell: Cell, source: Source, values: np.ndarray) -> float:
@@ -263,6 +270,7 @@ def _features(tried: _Tried, title: str, source: Source) -> np.ndarray:
         assert tried.volumes is not None
         encoder, few = source.encoder, tried.volumes
         seconds = _seconds_an_image(lambda rows: features(encoder, few, rows % len(few)))
+        few = few[: max(FEWEST_SCANS, int(2 * CELL_S / max(seconds, 1e-9)))]
         tried.values[key] = inputs_of(source, workspace.cohort.rows(np.arange(len(few))), few, model)
         tried.found.features[key] = (seconds, int(tried.values[key][0].nbytes))
         if model is not None and model.reference is not None:

@@ -158,7 +158,8 @@ def test_workers_of_dask_and_of_a_queueing_system_give_the_table_of_one_process(
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     (bin_ / "sbatch").write_text(
-        f'#!/bin/sh\ncp "$1" "{tmp_path}/job.sh"\nsetsid sh "{tmp_path}/job.sh" >"{tmp_path}/job.log" 2>&1 &\necho "Submitted batch job $!"\n'
+        f'#!/bin/sh\ncp "$1" "{tmp_path}/job.sh"\nsetsid sh "{tmp_path}/job.sh" >"{tmp_path}/job.log" 2>&1 &\n'
+        'echo "Submitted batch job $!"\n'
     )
     (bin_ / "scancel").write_text('#!/bin/sh\nkill -- -"$1"\n')
     for name in ("sbatch", "scancel"):

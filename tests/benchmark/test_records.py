@@ -184,7 +184,7 @@ def test_a_damaged_gathered_file_is_told_with_what_to_do(tmp_path):
     fill(tmp_path, cells_of(3))
     gather(tmp_path)
     gathered(tmp_path)[0].write_bytes(b"PAR1 and nothing more")
-    with pytest.raises(StorageError, match="remove it and .*predictions.parquet' to have its cells done again"):
+    with pytest.raises(StorageError, match=r"remove it and .*predictions\.parquet' to have its cells done again"):
         all_fits(tmp_path)
 
 

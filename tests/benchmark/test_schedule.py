@@ -144,8 +144,9 @@ def test_a_cell_that_kills_its_worker_is_found_and_its_company_is_done():
     assert Counter(watched.done) == Counter(set(cells_of(40)) - {killer})
     (failure,) = watched.failures
     assert (failure.cell, failure.error) == (killer, DEATH)
-    # twice in company, once alone, and then a team again for the rest
-    assert watched.sizes[:3] == [None, None, 1]
+    # twice in company, twice alone, and then a team again for the rest
+    assert watched.sizes[:4] == [None, None, 1, 1]
+    assert failure.attempts == 4
     assert (killer,) in watched.log
 
 

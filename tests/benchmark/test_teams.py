@@ -2,7 +2,6 @@
 
 import os
 import threading
-from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import torch
@@ -72,13 +71,12 @@ def test_what_goes_wrong_in_this_process_is_the_future_s_and_ctrl_c_is_not():
 
 
 def test_processes_of_this_machine_are_others_and_break_when_one_dies():
-    with pytest.raises(BrokenProcessPool), processes(2)() as team:
+    with processes(2)() as team:
         assert team.size() == 2
         assert team.text == "2 processes of this machine"
         assert team.executor.submit(os.getpid).result() != os.getpid()
         broken = team.executor.submit(os._exit, 1)
         assert isinstance(broken.exception(60), team.broken)
-        broken.result()
 
 
 def test_a_team_of_one_can_be_opened_to_do_something_alone():

@@ -12,8 +12,9 @@ from neurotransfer.benchmark.work import Job, Outcome
 from neurotransfer.errors import InputError, InterruptedRunError
 
 ATTEMPTS = 3
-# a cell that was in the hands of workers who died so often is done alone, to see whether it is the cause
-COMPANY = 2
+# a cell that was in the hands of workers who died so often is done alone, to see whether it is the cause; it is when a worker
+# that had nothing else dies so often
+COMPANY, ALONE = 2, 2
 MOST_DEATHS = 5
 MOST_RETURNS = 50
 # when so many cells were given up and none was done, something is wrong with all of them
@@ -106,8 +107,7 @@ class Schedule:
                 if cells not in broken:
                     self._settle(cells, future, hands.team)
             if broken:
-                held = [*broken, *hands.held.values()]
-                self._bury([cell for cells in held for cell in cells], alone)
+                self._bury(cell for cells in [*broken, *hands.held.values()] for cell in cells)
                 return
             if hands.team.lost():
                 raise InterruptedRunError("the scheduler cannot be reached any more")
@@ -172,7 +172,7 @@ class Schedule:
         if self._given_up >= MOST_VAIN and not self._done:
             raise InputError(f"{self._given_up} cells could not be done and none could; the last one: {error}")
 
-    def _bury(self, held: Sequence[Cell], alone: bool) -> None:
+    def _bury(self, held: Iterable[Cell]) -> None:
         """All workers are gone: give what they held to others, and what was held too often to one that is alone."""
         self._fruitless += 1
         if self._fruitless > MOST_DEATHS:
@@ -182,8 +182,8 @@ class Schedule:
             )
         for cell in held:
             self._deaths[cell] += 1
-            if alone:
-                self._tries[cell] = ATTEMPTS - 1
+            if self._deaths[cell] >= COMPANY + ALONE:
+                self._tries[cell] = self._deaths[cell] - 1
                 self._failed(cell, DEATH)
             elif self._deaths[cell] >= COMPANY:
                 self.suspects.append(cell)

@@ -90,6 +90,36 @@ def status(run: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     print(status_of(run))
 
 
+@benchmark_app.command()
+def rules(
+    run: Annotated[Path, typer.Argument(help='A run folder whose study has [protocol] keep = "all".')],
+    out: Annotated[
+        Path | None, typer.Option(help="A table to write with a row a cell and rule: .tsv, .csv or .parquet.")
+    ] = None,
+) -> None:
+    """What another choice among the settings, or an ensemble of them, would have given; nothing is fitted."""
+    from neurotransfer.artifacts import read_json, require_no_file, table_suffix, write_table
+    from neurotransfer.benchmark.rules import RULES, apply_rules, compare_rules
+
+    if out is not None:
+        table_suffix(out)
+        require_no_file(out)
+    table = apply_rules(run)
+    tasks = {name: task["score"] for name, task in read_json(run / "study.json")["tasks"].items()}
+    for name, rule in RULES.items():
+        print(f"{name}: {rule.description}")
+    for (task, strategy), rows in compare_rules(table, tasks).groupby(["task", "strategy"], sort=False):
+        print(
+            f"\n{task}, {strategy}: mean {rows['score'].iloc[0]} on test, and its difference from rule score ± 1.96 SEM"
+        )
+        for row in rows.itertuples():
+            change = "" if row.rule == "score" else f"  {row.difference:+.4f} ± {(row.high - row.low) / 2:.4f}"
+            print(f"  n = {row.n:<6} {row.rule:12} {row.mean:.4f}{change}")
+    if out is not None:
+        write_table(out, table)
+        print(f"\nThe scores of every cell lie in {out}")
+
+
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],

@@ -1,8 +1,15 @@
 """Dask as the team: what --cluster may be, what a queueing system is asked for, and real workers of this machine."""
 
+import asyncio
 import os
+import re
+import signal
 import stat
+import subprocess
 import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -16,6 +23,8 @@ from neurotransfer.errors import InputError, StudyError
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # somebody else on this machine may use Dask
+    pytest.mark.filterwarnings("ignore:Port 8787 is already in use"),
 ]
 
 
@@ -175,3 +184,158 @@ def test_workers_of_dask_and_of_a_queueing_system_give_the_table_of_one_process(
     # encrypted, with keys that are gone afterwards
     assert "tls://" in (tmp_path / "job.sh").read_text()
     assert not list((tmp_path / "jobs").glob(".keys-*"))
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
+
+
+def test_the_settings_in_the_docs_are_those_that_come_with_the_package():
+    text = PAGE.read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert shown == cluster_module.TEMPLATE.read_text(encoding="utf-8")
+    # and every key has a row
+    assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) >= set(ClusterPart.model_fields)
+
+
+def test_ctrl_c_stays_what_it_was_when_dask_jobqueue_is_imported(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, name)
+    before = signal.getsignal(signal.SIGINT)
+    assert cluster_module._jobqueue().__name__ == "dask_jobqueue"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_all_workers_are_counted_and_asked_for_now_and_then_only():
+    asked = []
+    client = SimpleNamespace(
+        status="running", nthreads=lambda: asked.append(1) or {f"tcp://10.0.0.{k}:1": 1 for k in range(9)}
+    )
+    counted = cluster_module._Counted(client)
+    assert [counted(), counted()] == [9, 9]
+    assert len(asked) == 1
+
+
+class Jobs:
+    """What `_Kept` sees of a cluster of dask-jobqueue: jobs a, b of two processes, c of one."""
+
+    def __init__(self):
+        self.status = SimpleNamespace(name="running")
+        self.workers = {name: SimpleNamespace(job_id="1") for name in "abc"}
+        self.worker_spec = dict.fromkeys("abc")
+        self.down, self.asked = [], 0
+        self.has("a-0", "a-1", "b-0", "b-1", "c")
+
+    def has(self, *names):
+        self.scheduler_info = {"workers": {str(k): {"name": name} for k, name in enumerate(names)}}
+
+    async def scale_down(self, names):
+        self.down += sorted(names)
+
+    def scale(self, jobs):
+        assert jobs == 3
+        self.asked += 1
+
+    def __await__(self):
+        yield from ()
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """A function that has `_Kept` look at jobs after so many seconds more."""
+    clock = [0.0]
+    monkeypatch.setattr(cluster_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def look(kept, seconds):
+        clock[0] += seconds
+        asyncio.run(kept())
+        return kept.cluster.down
+
+    return look
+
+
+def test_a_job_is_asked_for_anew_when_all_its_workers_are_gone_for_long(looked):
+    jobs = Jobs()
+    kept = cluster_module._Kept(jobs, 3)
+    assert looked(kept, 1) == []
+    jobs.has("a-1", "b-0")
+    assert looked(kept, 29) == []
+    assert looked(kept, 2) == ["c"]
+    # once only, until it has come again
+    assert looked(kept, 1000) == ["c"]
+    jobs.has("b-0")
+    assert looked(kept, 31) == ["c", "a"]
+    assert jobs.asked == 2
+
+
+def test_a_job_that_waits_in_the_queue_is_left_there_and_one_that_was_not_taken_is_handed_in_again(looked):
+    jobs = Jobs()
+    jobs.has()
+    kept = cluster_module._Kept(jobs, 3)
+    assert looked(kept, 1) == looked(kept, 10_000) == []
+    jobs.workers["b"].job_id = None
+    assert looked(kept, 1) == []
+    assert looked(kept, 31) == ["b"]
+
+
+def test_nothing_is_asked_for_while_the_jobs_are_being_ended(looked):
+    jobs = Jobs()
+    kept = cluster_module._Kept(jobs, 3)
+    looked(kept, 1)
+    jobs.has()
+    jobs.status.name = "closing"
+    assert looked(kept, 1000) == []
+
+
+def commands(folder, monkeypatch, **scripts):
+    """Stand-ins for commands of a queueing system, found before all others."""
+    folder.mkdir()
+    for name, text in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_what_the_queueing_system_says_of_jobs_that_it_refuses_is_told(tmp_path, monkeypatch):
+    commands(tmp_path / "bin", monkeypatch, sbatch='echo "sbatch: error: no such account" >&2; exit 1', scancel="true")
+    (tmp_path / "cluster.toml").write_text('system = "slurm"\nmemory = "1 GB"\nencrypted = false\n')
+    with (
+        pytest.raises(InputError, match=r"slurm does not take the jobs: sbatch: error: no such account; mend"),
+        dask_team(str(tmp_path / "cluster.toml"), 2, tmp_path)(),
+    ):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_job_that_ends_in_the_middle_is_replaced(processes, tmp_path, monkeypatch):
+    import dask
+
+    monkeypatch.setattr(cluster_module, "LOOKED_EVERY_S", 0.2)
+    monkeypatch.setattr(cluster_module, "GONE_AFTER_S", 2.0)
+    job = f'setsid sh "{tmp_path}/job.sh" >/dev/null 2>&1 &\necho "job $!" | tee -a "{tmp_path}/jobs"'
+    commands(tmp_path / "bin", monkeypatch, sbatch=f'cp "$1" "{tmp_path}/job.sh"\n{job}', scancel='kill -- -"$1"')
+    (tmp_path / "cluster.toml").write_text(f'system = "slurm"\nmemory = "1 GB"\nprocesses = {processes}\n')
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "0.5s"}),
+        dask_team(str(tmp_path / "cluster.toml"), 1, tmp_path)() as team,
+    ):
+        for ended in range(2):
+            answer = team.executor.submit(os.getpid)
+            assert answer.result(timeout=60) > 0
+            (*_, last) = (tmp_path / "jobs").read_text().split()
+            assert len((tmp_path / "jobs").read_text().splitlines()) == ended + 1
+            # looked at
+            time.sleep(0.5)
+            subprocess.run(["kill", "-9", "--", f"-{last}"], check=True)
+            time.sleep(0.5)
+        assert team.executor.submit(os.getpid).result(timeout=60) > 0
+
+
+def test_keys_that_a_killed_command_left_are_removed(tmp_path, monkeypatch):
+    (tmp_path / ".keys-old").mkdir()
+    (tmp_path / ".keys-old" / "tls_ca_file").write_text("secret")
+    commands(tmp_path / "bin", monkeypatch, sbatch="exit 1", scancel="true")
+    (tmp_path / "cluster.toml").write_text('system = "slurm"\nmemory = "1 GB"\n')
+    with pytest.raises(InputError, match="does not take"), dask_team(str(tmp_path / "cluster.toml"), 1, tmp_path)():
+        pass
+    assert not list(tmp_path.glob(".keys-*"))

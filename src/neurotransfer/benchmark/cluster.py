@@ -3,11 +3,14 @@
 import importlib.util
 import logging
 import re
+import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -27,6 +30,8 @@ TEMPLATE = Path(__file__).with_name("cluster.toml")
 ADDRESS = re.compile(r"^(\w+://)?[\w.\[\]:-]*:\d+$")
 SIZE_CHECKED_EVERY_S = 2.0
 PATIENCE_S = 30
+# a job whose workers are all gone for so long is asked for anew; Dask itself ends what is left of it after 15 s
+LOOKED_EVERY_S, GONE_AFTER_S = 1.0, 30.0
 
 
 class ClusterPart(Part):
@@ -105,6 +110,9 @@ def _part(cluster: str) -> ClusterPart | None:
 def _scheduler(cluster: str, part: ClusterPart | None, size: int, shared: Path) -> Iterator[tuple[Any, str]]:
     """What a client connects to, and what to call it."""
     if part is not None:
+        # of a command that was killed; a run has one command at a time
+        for left in shared.glob(".keys-*"):
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".keys-", dir=shared) as keys:
             secret = {"security": _security(Path(keys))} if part.encrypted else {}
             with _jobs(part.system, part.options | secret, part.jobs or size) as found:
@@ -142,20 +150,23 @@ def _security(folder: Path) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What Dask says of workers that come and go is not the reader's; what matters is said by the run."""
-    logger = logging.getLogger("distributed")
-    handlers, logger.handlers = logger.handlers, [logging.NullHandler()]
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application")]
+    handlers = [logger.handlers for logger in loggers]
+    for logger in loggers:
+        logger.handlers = [logging.NullHandler()]
     try:
         yield
     finally:
-        logger.handlers = handlers
+        for logger, kept in zip(loggers, handlers, strict=True):
+            logger.handlers = kept
 
 
 @contextmanager
 def _jobs(system: str, options: Mapping[str, Any], jobs: int) -> Iterator[tuple[Any, str]]:
-    import dask_jobqueue
+    from tornado.ioloop import PeriodicCallback
 
     try:
-        found = getattr(dask_jobqueue, SYSTEMS[system])(**options)
+        found = getattr(_jobqueue(), SYSTEMS[system])(**options)
     except (ValueError, TypeError, RuntimeError) as error:
         reason = str(error).partition(", for example")[0]
         raise InputError(
@@ -163,8 +174,80 @@ def _jobs(system: str, options: Mapping[str, Any], jobs: int) -> Iterator[tuple[
             "(docs/cluster.md has one to copy): --cluster cluster.toml"
         ) from None
     with found:
-        found.scale(jobs=jobs)
-        yield found, f"{jobs} job{'s' * (jobs != 1)} of {system}"
+        try:
+            found.sync(_ask, found, jobs)
+        except (RuntimeError, OSError) as error:
+            raise InputError(f"{system} does not take the jobs: {_said(error)}; mend the file of settings") from None
+        kept = PeriodicCallback(_Kept(found, jobs), 1000 * LOOKED_EVERY_S)
+        # in the thread of Dask, which changes the same lists
+        found.loop.add_callback(kept.start)
+        try:
+            yield found, f"{jobs} job{'s' * (jobs != 1)} of {system}"
+        finally:
+            found.loop.add_callback(kept.stop)
+
+
+def _jobqueue() -> ModuleType:
+    """The package dask_jobqueue, whose import would make of Ctrl-C an end without a word and with code 0."""
+    handler = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue
+
+    if signal.getsignal(signal.SIGINT) is not handler:
+        signal.signal(signal.SIGINT, handler)
+    return dask_jobqueue
+
+
+async def _ask(cluster: Any, jobs: int) -> None:
+    """Hand in as many jobs as are missing; raises RuntimeError or OSError when the queueing system does not take them."""
+    from distributed.core import Status
+
+    cluster.scale(jobs=jobs)
+    try:
+        await cluster
+    except (RuntimeError, OSError):
+        for job in cluster.workers.values():
+            if job.job_id is None:
+                job.status = Status.failed
+        raise
+
+
+def _said(error: Exception) -> str:
+    """What the command of a queueing system had to say, of a longer message of dask-jobqueue."""
+    return " ".join(str(error).rpartition("stderr:")[2].split())
+
+
+class _Kept:
+    """Asks anew for jobs whose workers came and are all gone: their time was over, their node failed, somebody ended them.
+
+    Dask does it neither for `scale` nor, where a job has several processes, for `adapt`.
+    """
+
+    def __init__(self, cluster: Any, jobs: int) -> None:
+        self.cluster, self.jobs = cluster, jobs
+        self.seen: dict[str, float] = {}
+
+    async def __call__(self) -> None:
+        if self.cluster.status.name != "running":
+            return
+        now = time.monotonic()
+        for name, job in self.cluster.workers.items():
+            if job.job_id is None:
+                # it could not be handed in
+                self.seen.setdefault(name, now)
+        for worker in self.cluster.scheduler_info["workers"].values():
+            self.seen[self._job(str(worker["name"]))] = now
+        gone = [job for job, last in self.seen.items() if now - last > GONE_AFTER_S]
+        if gone:
+            for job in gone:
+                del self.seen[job]
+            # the queueing system may be out of order for a while: next time again
+            with suppress(RuntimeError, OSError):
+                await self.cluster.scale_down(gone)
+                await _ask(self.cluster, self.jobs)
+
+    def _job(self, worker: str) -> str:
+        # the processes of a job are called after it, with a number behind
+        return worker if worker in self.cluster.worker_spec else worker.rpartition("-")[0]
 
 
 @contextmanager
@@ -205,5 +288,6 @@ class _Counted:
 
     def __call__(self) -> int:
         if time.monotonic() - self.asked > SIZE_CHECKED_EVERY_S and self.client.status == "running":
-            self.found, self.asked = len(self.client.scheduler_info()["workers"]), time.monotonic()
+            # of scheduler_info() some versions of Dask tell five workers only
+            self.found, self.asked = len(self.client.nthreads()), time.monotonic()
         return self.found

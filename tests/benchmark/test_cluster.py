@@ -16,7 +16,9 @@ import pytest
 
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cluster as cluster_module
-from neurotransfer.benchmark.cluster import SYSTEMS, ClusterPart, dask_team
+from neurotransfer.benchmark import jobs as jobs_module
+from neurotransfer.benchmark.cluster import dask_team
+from neurotransfer.benchmark.jobs import SYSTEMS, ClusterPart
 from neurotransfer.errors import InputError, StudyError
 
 # Dask leaves sockets and loops to the garbage collector
@@ -123,7 +125,7 @@ def test_a_scheduler_that_does_not_answer_is_told(monkeypatch, tmp_path):
 
 
 def test_the_settings_that_come_with_the_package_are_settings():
-    found = cluster_module._part(str(cluster_module.TEMPLATE))
+    found = cluster_module._part(str(jobs_module.TEMPLATE))
     assert (found.system, found.processes, found.gpus) == ("slurm", 1, 1)
     for system in SYSTEMS:
         assert ClusterPart(**found.model_dump() | {"system": system}).options["cores"] == 1
@@ -192,7 +194,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
 def test_the_settings_in_the_docs_are_those_that_come_with_the_package():
     text = PAGE.read_text(encoding="utf-8")
     (shown,) = re.findall(r"^```toml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert shown == cluster_module.TEMPLATE.read_text(encoding="utf-8")
+    assert shown == jobs_module.TEMPLATE.read_text(encoding="utf-8")
     # and every key has a row
     assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) >= set(ClusterPart.model_fields)
 
@@ -201,7 +203,7 @@ def test_ctrl_c_stays_what_it_was_when_dask_jobqueue_is_imported(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
         monkeypatch.delitem(sys.modules, name)
     before = signal.getsignal(signal.SIGINT)
-    assert cluster_module._jobqueue().__name__ == "dask_jobqueue"
+    assert jobs_module._jobqueue().__name__ == "dask_jobqueue"
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -243,7 +245,7 @@ class Jobs:
 def looked(monkeypatch):
     """A function that has `_Kept` look at jobs after so many seconds more."""
     clock = [0.0]
-    monkeypatch.setattr(cluster_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(jobs_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def look(kept, seconds):
         clock[0] += seconds
@@ -255,7 +257,7 @@ def looked(monkeypatch):
 
 def test_a_job_is_asked_for_anew_when_all_its_workers_are_gone_for_long(looked):
     jobs = Jobs()
-    kept = cluster_module._Kept(jobs, 3)
+    kept = jobs_module.Kept(jobs, 3)
     assert looked(kept, 1) == []
     jobs.has("a-1", "b-0")
     assert looked(kept, 29) == []
@@ -270,7 +272,7 @@ def test_a_job_is_asked_for_anew_when_all_its_workers_are_gone_for_long(looked):
 def test_a_job_that_waits_in_the_queue_is_left_there_and_one_that_was_not_taken_is_handed_in_again(looked):
     jobs = Jobs()
     jobs.has()
-    kept = cluster_module._Kept(jobs, 3)
+    kept = jobs_module.Kept(jobs, 3)
     assert looked(kept, 1) == looked(kept, 10_000) == []
     jobs.workers["b"].job_id = None
     assert looked(kept, 1) == []
@@ -279,7 +281,7 @@ def test_a_job_that_waits_in_the_queue_is_left_there_and_one_that_was_not_taken_
 
 def test_nothing_is_asked_for_while_the_jobs_are_being_ended(looked):
     jobs = Jobs()
-    kept = cluster_module._Kept(jobs, 3)
+    kept = jobs_module.Kept(jobs, 3)
     looked(kept, 1)
     jobs.has()
     jobs.status.name = "closing"
@@ -310,8 +312,8 @@ def test_what_the_queueing_system_says_of_jobs_that_it_refuses_is_told(tmp_path,
 def test_a_job_that_ends_in_the_middle_is_replaced(processes, tmp_path, monkeypatch):
     import dask
 
-    monkeypatch.setattr(cluster_module, "LOOKED_EVERY_S", 0.2)
-    monkeypatch.setattr(cluster_module, "GONE_AFTER_S", 2.0)
+    monkeypatch.setattr(jobs_module, "LOOKED_EVERY_S", 0.2)
+    monkeypatch.setattr(jobs_module, "GONE_AFTER_S", 2.0)
     job = f'setsid sh "{tmp_path}/job.sh" >/dev/null 2>&1 &\necho "job $!" | tee -a "{tmp_path}/jobs"'
     commands(tmp_path / "bin", monkeypatch, sbatch=f'cp "$1" "{tmp_path}/job.sh"\n{job}', scancel='kill -- -"$1"')
     (tmp_path / "cluster.toml").write_text(f'system = "slurm"\nmemory = "1 GB"\nprocesses = {processes}\n')

@@ -60,7 +60,7 @@ def test_cells_are_kept_one_by_one_and_not_done_again(job):
 def test_a_run_is_opened_once_in_a_process(job, monkeypatch):
     opened = []
     real = work_module.open_workspace
-    monkeypatch.setattr(work_module, "open_workspace", lambda folder: (opened.append(folder), real(folder))[1])
+    monkeypatch.setattr(work_module, "open_workspace", lambda *of: (opened.append(of), real(*of))[1])
     for _ in range(3):
         work(job, CELLS[:1])
     assert len(opened) == 1
@@ -75,6 +75,26 @@ def test_a_job_knows_the_study_and_the_cohort_of_its_folder(job):
     text = (job.folder / "cohort.json").read_text()
     (job.folder / "cohort.json").write_text(text.replace("volumes", "Volumes"))
     assert job_of(job.folder).identity != job.identity
+
+
+def test_models_are_found_from_a_worker_that_was_started_elsewhere(tiny_values, tiny_model, tmp_path, monkeypatch):
+    shutil.copytree(tiny_model, tmp_path / "here" / "model")
+    head = {"penalty": [1.0]}
+    values = tiny_values | {
+        "models": {"multi": {"path": "model"}},
+        "tasks": {"age": {"target": "age"}},
+        "strategies": [{"strategy": "frozen", "model": "multi", "grid": head}],
+        "protocol": {"sizes": [10], "replicates": 1},
+    }
+    monkeypatch.chdir(tmp_path / "here")
+    benchmark(parse_study(values), tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "cells")
+    job = job_of(tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (outcome,) = work(job, [Cell("age", 10, 0, "multi-frozen")])
+    forget()
+    assert outcome.error == ""
 
 
 def test_what_goes_wrong_with_one_cell_does_not_stop_the_next(job, monkeypatch):

@@ -5,16 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neurotransfer.artifacts import is_file
 from neurotransfer.benchmark.known import require_alike, require_input, without_seen
 from neurotransfer.benchmark.plan import Plan, make_plan
 from neurotransfer.benchmark.study import CohortPart, Study
-from neurotransfer.benchmark.workspace import Workspace, arguments_of, input_of, model_folder
+from neurotransfer.benchmark.workspace import Workspace, arguments_of, input_of, model_folder, model_path
 from neurotransfer.cohort import Cohort, read_cohort
 from neurotransfer.cohort.contract import alignment_for
 from neurotransfer.models.card import Card
 from neurotransfer.models.checks import require_preparation
-from neurotransfer.models.folder import CARD, SHIPPED, load_model
+from neurotransfer.models.folder import load_model
 from neurotransfer.models.network import build_encoder
 from neurotransfer.pretrain import Pretraining, pretrain
 from neurotransfer.transfer import get_strategy
@@ -34,14 +33,10 @@ def silent(description: str, total: int) -> Any:
 def with_model_paths(study: Study, base: Path) -> Study:
     """The study with the paths of its models as they are from here; those that come with the package keep their names."""
     models = {
-        name: part.model_copy(update={"path": _model_path(part.path, base)}) if part.path is not None else part
+        name: part.model_copy(update={"path": model_path(part.path, base)}) if part.path is not None else part
         for name, part in study.models.items()
     }
     return study.model_copy(update={"models": models})
-
-
-def _model_path(path: str, base: Path) -> str:
-    return path if path in SHIPPED and not is_file(base / path / CARD) else str(base / path)
 
 
 def read_own(study: Study, base: Path, progress: Progress) -> Cohort:

@@ -41,18 +41,21 @@ class Job:
         folder: of the run.
         identity: of study and cohort, so that a worker that outlives a run does not go on with an older one.
         versions: of the packages that decide numbers, which a worker must have too.
+        base: the folder that paths in the study are relative to, wherever the worker was started.
         again: whether cells that are there are done once more.
     """
 
     folder: Path
     identity: str
     versions: tuple[str, ...]
+    base: Path = Path()
     again: bool = False
 
 
 def job_of(folder: Path, again: bool = False) -> Job:
     """The job of a run folder that is ready for its cells."""
-    return Job(folder.resolve(), _identity(folder), tuple(package_version(name) for name in VERSIONS), again)
+    versions = tuple(package_version(name) for name in VERSIONS)
+    return Job(folder.resolve(), _identity(folder), versions, Path.cwd(), again)
 
 
 def _identity(folder: Path) -> str:
@@ -143,7 +146,7 @@ def _opened(job: Job) -> Workspace:
                 f"the worker cannot see {str(job.folder / STUDY)!r}: all workers need one file system"
             )
         forget()
-        workspace = open_workspace(job.folder)
+        workspace = open_workspace(job.folder, job.base)
         engine = engine_of(job.folder, workspace.study)
         use(replace(engine, threads=1, device=_device if engine.device == "auto" else engine.device))
         _open[key] = workspace

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from neurotransfer.artifacts import read_json, write_atomically, write_json
+from neurotransfer.artifacts import is_file, read_json, write_atomically, write_json
 from neurotransfer.benchmark.plan import Plan, headline, targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, VolumeStore
 from neurotransfer.cohort.contract import Input
 from neurotransfer.cohort.store import FORMAT, STORE
 from neurotransfer.errors import InputError
-from neurotransfer.models.folder import WEIGHTS, Model, find_model, load_model
+from neurotransfer.models.folder import CARD, SHIPPED, WEIGHTS, Model, find_model, load_model
 from neurotransfer.models.network import ENCODERS, takes
 from neurotransfer.targets import Target
 from neurotransfer.training import Engine, current
@@ -214,20 +214,30 @@ def engine_of(folder: Path, study: Study) -> Engine:
     return Engine(precision=kept or study.precision)
 
 
-def open_workspace(folder: Path) -> Workspace:
-    """The workspace of a run folder that `benchmark` has prepared."""
+def open_workspace(folder: Path, base: Path = Path()) -> Workspace:
+    """The workspace of a run folder that `benchmark` has prepared; paths of models are relative to `base`."""
     study = Study.model_validate(read_json(folder / STUDY)["study"])
     facts = read_json(folder / COHORT_FACTS)
     table = pd.read_parquet(folder / COHORT)
     cohort = Cohort(facts["name"], table, facts["alignment"], tuple(facts["notes"]))
-    models = {name: load_model(model_folder(folder, study, name)) for name in study.models}
+    models = {name: load_model(model_folder(folder, study, name, base)) for name in study.models}
     volumes = VolumeStore(folder / "cache") if (folder / "cache" / STORE).is_file() else None
     if volumes is not None:
         volumes.require(cohort, input_of(study), files=False)
     return Workspace(folder, study, cohort, targets_of(study, cohort), volumes, models)
 
 
-def model_folder(folder: Path, study: Study, name: str) -> Path:
+def model_folder(folder: Path, study: Study, name: str, base: Path = Path()) -> Path:
     """Where a model of a study lies: its own path, in the package, or below the run folder when the study pretrains it."""
     path = study.models[name].path
-    return find_model(path) if path is not None else folder / "models" / name
+    return folder / "models" / name if path is None else find_model(model_path(path, base))
+
+
+def model_path(path: str, base: Path) -> str:
+    """A path of a model that is relative to `base`; a model that comes with the package keeps its name.
+
+    Example:
+        >>> model_path("sim-base", Path("data")), model_path("mine", Path("data"))
+        ('sim-base', 'data/mine')
+    """
+    return path if path in SHIPPED and not is_file(base / path / CARD) else str(base / path)

@@ -31,7 +31,9 @@ bench: .venv/installed  ## tables of speed: ours against a plain loop, TorchIO, 
 	$(BIN)/python benchmarks/together.py --quick
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/simulation.py --quick
-	@echo "with the real heads of DATA: benchmarks/realism.py DATA, benchmarks/preparation.py DATA, benchmarks/drift.py DATA"
+	$(BIN)/python benchmarks/engine.py --quick
+	@echo "with the real heads of DATA: benchmarks/realism.py DATA, benchmarks/preparation.py DATA, benchmarks/drift.py DATA,"
+	@echo "  benchmarks/halving.py DATA; whole studies through the command, a quarter of an hour: benchmarks/study.py"
 	@echo "on a machine with an NVIDIA GPU: $(BIN)/python benchmarks/gpu.py"
 
 lint: .venv/installed  ## style and types

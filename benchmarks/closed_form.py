@@ -20,7 +20,9 @@ import pandas as pd
 from neurotransfer.benchmark import parse_study, workspace
 from neurotransfer.benchmark.plan import Cell, Plan, split_of, targets_of
 from neurotransfer.benchmark.results import write_results
-from neurotransfer.benchmark.workers import run_cells
+from neurotransfer.benchmark.schedule import Schedule
+from neurotransfer.benchmark.teams import processes
+from neurotransfer.benchmark.work import job_of
 from neurotransfer.cohort import Cohort, Grid, read_cohort
 from neurotransfer.models import Card, Model, save_model
 from neurotransfer.models.network import Network, seeded
@@ -94,8 +96,8 @@ def time_run(cohort: Cohort, plan: Plan, folder: Path, workers: int) -> tuple[fl
         for n in plan.study.protocol.sizes:
             for replicate in range(plan.study.protocol.replicates):
                 split_of(plan.study, cohort, task, target, n, replicate, labels)
-    run_cells(folder, plan.cells, workers, lambda: None)
-    results = write_results(folder, plan)
+    Schedule(job_of(folder), plan.cells, processes(workers), lambda _: None, lambda _: None).run()
+    results = write_results(folder, plan, cohort)
     assert results["error"].isna().all()
     return time.perf_counter() - started, len(results)
 

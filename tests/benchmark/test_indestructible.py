@@ -138,39 +138,29 @@ def test_workers_of_this_machine_that_are_killed_at_random(quiet, study_file, tm
 
 
 def test_twenty_runs_on_dask_workers_that_are_killed_at_random(quiet, values, tmp_path):
-    import distributed
+    dice, study, kills, stop = random.Random(7), parse_study(values), [], threading.Event()
 
-    dice, study = random.Random(7), parse_study(values)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=60
-    ) as cluster:
-        kills, stop = [], threading.Event()
+    def kill_at_random():
+        while not stop.wait(2 + 4 * dice.random()):
+            for pid in dice.sample(found := busy(os.getpid()), min(1, len(found))):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    kills.append(pid)
 
-        def kill_at_random():
-            while not stop.wait(3 + 6 * dice.random()):
-                for nanny in dice.sample(list(cluster.workers.values()), 1):
-                    pid = getattr(nanny.process, "pid", None)
-                    if pid:
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
-                            kills.append(pid)
-
-        killer = threading.Thread(target=kill_at_random)
-        killer.start()
-        try:
-            for number in range(20):
-                folder = tmp_path / str(number)
-                run = benchmark(study, folder, cluster=cluster.scheduler_address, retry_failed=False)
-                # a cell that chance has killed three times is listed, and done when it is asked for
-                while run.failures:
-                    assert {failure.error for failure in run.failures} == {
-                        "its worker died of it, killed or out of memory"
-                    }
-                    run = benchmark(study, folder, cluster=cluster.scheduler_address, retry_failed=True)
-                assert_same(quiet, folder)
-        finally:
-            stop.set()
-            killer.join()
+    killer = threading.Thread(target=kill_at_random)
+    killer.start()
+    try:
+        for number in range(20):
+            folder = tmp_path / str(number)
+            run = benchmark(study, folder, cluster="local", workers=2)
+            # a cell that chance has killed again and again is listed, and done when it is asked for
+            while run.failures:
+                assert {failure.error for failure in run.failures} == {"its worker died of it, killed or out of memory"}
+                run = benchmark(study, folder, cluster="local", workers=2, retry_failed=True)
+            assert_same(quiet, folder)
+    finally:
+        stop.set()
+        killer.join()
     assert len(kills) >= 20
 
 

@@ -32,9 +32,7 @@ def run_cell(workspace: Workspace, cell: Cell, again: bool = False) -> None:
         keep(workspace.folder, cell, found["fits"], found["predictions"])
 
 
-def fit_cell(
-    workspace: Workspace, cell: Cell, given: tuple[Source, np.ndarray] | None = None
-) -> dict[str, Columns]:
+def fit_cell(workspace: Workspace, cell: Cell, given: tuple[Source, np.ndarray] | None = None) -> dict[str, Columns]:
     """The columns of a cell: `fits`, a value a setting, and `predictions`, a value a row that was predicted.
 
     `given` are source and inputs in place of the workspace's own.

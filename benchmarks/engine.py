@@ -15,8 +15,8 @@ all, gathering them, and writing and reading the tables. Records are of nine set
 """
 
 import argparse
-import importlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -103,9 +103,10 @@ def timed(n: int, workers: int, task: Callable[..., Any]) -> float:
         def opened(size: int | None = None) -> Iterator[Team]:
             nonlocal begun
             with processes(workers)(size) as team:
-                # a process is started with the first work that it gets: all of them have some at once
-                list(team.executor.map(time.sleep, [5.0 if workers > 8 else 1.0] * workers))
-                list(team.executor.map(_import, range(workers * 4)))
+                # a process is started when work comes and nobody is free: until all have shown themselves
+                seen: set[int] = set()
+                while len(seen) < workers:
+                    seen |= set(team.executor.map(_show, range(2 * workers)))
                 begun = time.perf_counter()
                 yield replace(team, task=task)
 
@@ -116,9 +117,11 @@ def timed(n: int, workers: int, task: Callable[..., Any]) -> float:
         return time.perf_counter() - begun
 
 
-def _import(_: int) -> None:
-    importlib.import_module("neurotransfer.benchmark.work")
-    time.sleep(0.02)
+def _show(_: int) -> int:
+    """The number of a process, once it has done a first cell."""
+    record_of(0)
+    time.sleep(0.5)
+    return os.getpid()
 
 
 def folder_of(folder: Path, n: int) -> None:

@@ -1,5 +1,6 @@
 """Figures: what is drawn follows the tables, and the SVG can stand inside a page."""
 
+import dataclasses
 import itertools
 import math
 import re
@@ -65,6 +66,14 @@ def test_axes_say_what_they_show():
     assert list(ax.get_xticks()) == list(fake_run.SIZES)
     assert any(text.get_text() == "chance" for text in ax.texts)
     assert any(np.allclose(line.get_ydata(), 1.0) for line in ax.lines)
+
+
+def test_the_axis_says_whether_images_or_participants_are_counted():
+    for counted in ("images", "participants"):
+        task = dataclasses.replace(AGE, counted=counted)
+        drawn = [learning_curves(curve(AGE), task, LOOKS, "mean")]
+        drawn += [epochs_figure(tables.epochs_table(RESULTS, AGE, STRATEGIES), task, LOOKS)]
+        assert [figure.axes[0].get_xlabel() for figure in drawn] == [f"n, training {counted}"] * 2
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [([100, 500], False), ([100, 501], True), ([50], False)])

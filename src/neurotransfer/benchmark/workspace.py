@@ -145,6 +145,7 @@ def write_study(folder: Path, plan: Plan) -> None:
         "sizes": list(study.protocol.sizes),
         "replicates": study.protocol.replicates,
         "test": study.protocol.test,
+        "protocol": study.protocol.model_dump(mode="json", exclude={"sizes", "replicates"}),
         "epochs": study.training.epochs,
         "tasks": tasks,
         "strategies": strategies,

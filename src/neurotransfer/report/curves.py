@@ -50,7 +50,7 @@ def learning_curves(
     if level is not None:
         ax.axhline(level, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         ax.annotate("chance", (1, level), (-2, 2), ax.get_yaxis_transform(), "offset points", ha="right", color=GREY)
-    _sizes_axis(ax, sorted({int(n) for n in curve["n"]}), sorted({int(n) for n in sizes}))
+    _sizes_axis(ax, sorted({int(n) for n in curve["n"]}), sorted({int(n) for n in sizes}), task.counted)
     if not SCORES[task.score].higher_is_better:
         _errors_axis(ax, curve["value"].to_numpy(float))
     ax.set_ylabel(f"{SCORES[task.score].label}{f' ({task.unit})' if task.score == 'mae' and task.unit else ''}")
@@ -99,7 +99,7 @@ def _marker_keys() -> list[Line2D]:
     ]
 
 
-def _sizes_axis(ax: Axes, sizes: list[int], every: Sequence[int] = ()) -> None:
+def _sizes_axis(ax: Axes, sizes: list[int], every: Sequence[int], counted: str) -> None:
     """Ticks at the sizes of the study, and at those of published curves that stand well apart from the tick before."""
     ticks = list(sizes)
     for n in sorted(set(every) - set(sizes)):
@@ -110,7 +110,7 @@ def _sizes_axis(ax: Axes, sizes: list[int], every: Sequence[int] = ()) -> None:
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
-    ax.set_xlabel("n, training images")
+    ax.set_xlabel(f"n, training {counted}")
 
 
 def _errors_axis(ax: Axes, errors: np.ndarray) -> None:
@@ -133,7 +133,7 @@ def epochs_figure(table: pd.DataFrame, task: Task, looks: dict[str, Look]) -> Fi
         x = _aside(rows["n"], index - (len(names) - 1) / 2, table["n"])
         look = looks[name]
         ax.errorbar(x, rows["mean"], rows["sem"].fillna(0), color=look.colour, marker=look.marker, linewidth=1.5)
-    _sizes_axis(ax, sorted({int(n) for n in table["n"]}))
+    _sizes_axis(ax, sorted({int(n) for n in table["n"]}), (), task.counted)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("Epochs")
     ax.set_title(f"{task.label}: epochs, mean ± SEM", fontsize=10.5)

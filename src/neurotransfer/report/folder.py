@@ -19,7 +19,10 @@ COHORT_COLUMNS = ("participant_id",)
 
 @dataclass(frozen=True)
 class Task:
-    """What was predicted: its name in the tables, its title, the target's kind, classes and unit, the score shown."""
+    """What was predicted: its name in the tables, its title, the target's kind, classes and unit, the score shown.
+
+    `counted` says what the sizes count, images or participants.
+    """
 
     name: str
     label: str
@@ -29,6 +32,7 @@ class Task:
     score: str
     target: str
     published: tuple[str, ...] = ()
+    counted: str = "images"
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,11 @@ def _strategies(study: dict[str, Any], results: pd.DataFrame) -> tuple[str, ...]
 def _tasks(study: Any, path: Path) -> list[Task]:
     if not isinstance(study, dict) or not isinstance(study.get("tasks"), dict):
         raise InputError(f"{str(path / 'study.json')!r} has no tasks; it is not the study file of a benchmark run")
-    return [_task(name, values) for name, values in study["tasks"].items()]
+    counted = study.get("protocol", {}).get("count", "images")
+    return [_task(name, values, counted) for name, values in study["tasks"].items()]
 
 
-def _task(name: str, values: dict[str, Any]) -> Task:
+def _task(name: str, values: dict[str, Any], counted: str) -> Task:
     kind = values.get("kind")
     if kind not in HEADLINE:
         raise InputError(f"study.json, task {name!r}: {unknown('kind of target', kind, KINDS)}")
@@ -137,4 +142,5 @@ def _task(name: str, values: dict[str, Any]) -> Task:
         score=score,
         target=values.get("target") or name,
         published=tuple(values.get("published") or ()),
+        counted=counted,
     )

@@ -22,7 +22,7 @@ from neurotransfer.report.tables import curve_table, epochs_table, p_matrices, s
 from neurotransfer.report.wording import duration, joined
 
 Overlays = Mapping[str, str | Sequence[str] | pd.DataFrame]
-SHOWN_APART = ("name", "title", "description", "tasks", "strategies", "study")
+SHOWN_APART = ("name", "title", "description", "tasks", "strategies", "study", "pairs")
 
 
 def render(run: RunFolder, published: Overlays) -> str:
@@ -89,7 +89,7 @@ def _task_context(
 
 
 def _title(task: Task, statistic: str) -> str:
-    return f"Learning curves of {task.label}: {statistic} of {task.score} against the number of training images"
+    return f"Learning curves of {task.label}: {statistic} of {task.score} against the number of training {task.counted}"
 
 
 def _overlay(published: str | Sequence[str] | pd.DataFrame) -> pd.DataFrame | None:

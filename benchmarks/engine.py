@@ -91,12 +91,12 @@ def cells_of(n: int) -> list[Any]:
 
 
 def timed(n: int, workers: int, task: Callable[..., Any]) -> float:
-    """Seconds of the schedule for n cells, from the moment that all workers have begun."""
+    """Seconds of the schedule for n cells, from the moment that all workers have begun until the last cell is told of."""
     from neurotransfer.benchmark.schedule import Schedule
     from neurotransfer.benchmark.teams import Team, processes
     from neurotransfer.benchmark.work import Job
 
-    begun = 0.0
+    begun = ended = 0.0
     with tempfile.TemporaryDirectory() as name:
 
         @contextmanager
@@ -110,11 +110,13 @@ def timed(n: int, workers: int, task: Callable[..., Any]) -> float:
                 begun = time.perf_counter()
                 yield replace(team, task=task)
 
-        def nothing(_: object) -> None:
-            pass
+        def heard(outcome: object) -> None:
+            nonlocal ended
+            if outcome is not None:
+                ended = time.perf_counter()
 
-        Schedule(Job(Path(name), "", ()), cells_of(n), opened, nothing, nothing).run()
-        return time.perf_counter() - begun
+        Schedule(Job(Path(name), "", ()), cells_of(n), opened, heard, heard).run()
+        return ended - begun
 
 
 def _show(_: int) -> int:

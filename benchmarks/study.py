@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-SHAPE, VOXEL_MM, SIZES = (32, 40, 32), 5.0, (20, 40, 60, 80, 100)
+SHAPE, VOXEL_MM, SIZES = (32, 40, 32), 5.0, (10, 20, 30, 40, 50)
 NETWORKS = ("finetuned", "baseline")
 COMMAND = [sys.executable, "-m", "neurotransfer"]
 
@@ -91,7 +91,7 @@ def features(folder: Path) -> None:
 
 def loop(folder: Path) -> None:
     """Time ours and the straightforward loop on a sample of the study's cells."""
-    simulated(folder, 300)
+    simulated(folder, 150)
     (folder / "s.toml").write_text(
         study_text("s", SIZES, 1, (*NETWORKS, "frozen", "random-frozen", "linear"), model="model")
     )
@@ -99,7 +99,7 @@ def loop(folder: Path) -> None:
     # what every command does before its first cell: starting, reading, checking
     once = called(folder, "benchmark", "s.toml", "--out", "run", "--workers", "2")
     results, ours = pd.read_parquet(folder / "run" / "results.parquet"), whole - once
-    plain = {n: plain_cells(folder, results, n, every=n == SIZES[2]) for n in SIZES}
+    plain = {n: plain_cells(folder, results, n, every=n == SIZES[1]) for n in SIZES}
     total = sum(sum(found.values()) for found in plain.values())
     sizes = ", ".join(map(str, SIZES))
     print(
@@ -183,7 +183,7 @@ def plain_process(folder: str, n: int, every: bool) -> None:
     from neurotransfer.benchmark.workspace import open_workspace
 
     epochs: dict[str, list[int]] = json.loads(sys.stdin.read())
-    workspace = open_workspace(Path(folder) / "run")
+    workspace = open_workspace(Path(folder) / "run", Path(folder))
     target = workspace.targets["sex"]
     split = split_of(workspace.study, workspace.cohort, "sex", target, n, 0)
     labels = torch.from_numpy(np.nan_to_num(workspace.cohort.labels(target))).float()

@@ -122,3 +122,24 @@ def test_a_bar_that_is_broken_off_gives_the_cursor_back():
         raise KeyboardInterrupt
     shown = terminal.getvalue()
     assert shown.rindex("\x1b[?25h") > shown.index("\x1b[?25l")
+
+
+def test_the_time_that_is_left_is_shown_as_it_is_told():
+    with redirect_stderr(Terminal()) as written, bar("fits", 9) as advance:
+        advance()
+        advance.left("3 h 20 min")
+        advance()
+    assert "3 h 20 min left" in written.getvalue()
+
+
+def test_a_long_log_has_a_line_now_and_then_with_what_is_left(log, monkeypatch):
+    clock = iter([0.0, 100.0, 700.0, 700.0, 800.0])
+    monkeypatch.setattr("neurotransfer.progress.time.monotonic", lambda: next(clock))
+    with bar("fits", 9) as advance:
+        advance()
+        assert log() == ""
+        advance.left("2 min")
+        advance()
+        assert log() == "fits: 2 of 9 done, 2 min left\n"
+        advance()
+        assert log() == ""

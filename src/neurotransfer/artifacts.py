@@ -16,6 +16,9 @@ import pandas as pd
 from neurotransfer.errors import InputError, StorageError
 
 MANIFEST = "manifest.json"
+# what the user lets nobody do with new files; it can only be read by setting it
+UMASK = os.umask(0o077)
+os.umask(UMASK)
 PACKAGES = ("neurotransfer", "torch", "numpy", "scipy", "pandas", "scikit-learn", "nibabel", "nilearn")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
@@ -65,7 +68,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(name)
         try:
             write(temporary)
-            temporary.chmod(0o644)
+            temporary.chmod(0o666 & ~UMASK)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -64,17 +64,18 @@ def late_bar(description: str) -> Iterator[tuple[Callable[[int], object], Callab
             begun, known = True, total > 0
             progress.update(task, total=total or None)
 
-        def advance(*_: object, left: str = "") -> None:
+        def advance(*_: object) -> None:
             nonlocal done, said
             done += 1
-            progress.update(task, advance=1, left=left)
+            progress.advance(task)
             if not console.is_terminal and known and time.monotonic() - said > LINE_EVERY_S:
-                said = time.monotonic()
+                said, left = time.monotonic(), progress.tasks[0].fields.get("left")
                 total = f" of {progress.tasks[0].total:.0f}"
                 print(
                     f"{description}: {done}{total} done{f', {left} left' if left else ''}", file=sys.stderr, flush=True
                 )
 
+        advance.left = lambda text: progress.update(task, left=text)  # type: ignore[attr-defined]
         yield begin, advance
         if not known:
             progress.update(task, total=done)

@@ -17,6 +17,8 @@ from filelock import FileLock
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
 from neurotransfer.benchmark.records import finished as finished_cells
+from neurotransfer.benchmark.schedule import Failure
+from neurotransfer.benchmark.status import write_failures
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.workspace import open_workspace
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
@@ -223,6 +225,48 @@ def test_a_full_disk_stops_the_run_with_advice_and_keeps_what_is_done(module_stu
         benchmark(module_study, tmp_path / "run")
     assert finished_cells(tmp_path / "run") == set(written)
     assert not (tmp_path / "run" / "failed.json").exists()
+
+
+def test_files_that_do_not_come_to_the_run_folder_are_made_again_or_listed(module_study, tmp_path, monkeypatch):
+    """A node that dies before its files are on the disk, after it has said that it wrote them."""
+    strategies = tuple(part for part in module_study.strategies if part.title == "linear")
+    study = module_study.model_copy(update={"strategies": strategies, "models": {}})
+    monkeypatch.setattr("neurotransfer.benchmark.fits.WAIT_FOR_FILES_S", 0)
+    real, lost, told = cell_module.keep, [], []
+
+    def losing(folder, cell, *columns):
+        if (cell.n, cell.replicate) == (10, 1) and lost.count(cell) < times[cell.task]:
+            lost.append(cell)
+        else:
+            real(folder, cell, *columns)
+
+    monkeypatch.setattr(cell_module, "keep", losing)
+    times = {"age": 1, "diagnosis": 5}
+    run = benchmark(study, tmp_path / "run", tell=told.append)
+    (failure,) = run.failures
+    assert (failure.cell.task, failure.cell.n, failure.cell.replicate) == ("diagnosis", 10, 1)
+    assert "did not come to the run folder" in failure.error
+    assert "2 cells are done and their files are not in" in told[0]
+    times = {"age": 0, "diagnosis": 0}
+    assert benchmark(study, tmp_path / "run", retry_failed=True).failures == ()
+    assert len(finished_cells(tmp_path / "run")) == 8
+
+
+def test_a_cell_that_was_done_before_a_kill_is_no_longer_listed_as_failed(module_study, tmp_path):
+    strategies = tuple(part for part in module_study.strategies if part.title == "linear")
+    study = module_study.model_copy(update={"strategies": strategies, "models": {}})
+    run = benchmark(study, tmp_path / "run")
+    write_failures(tmp_path / "run", [Failure(run.plan.cells[0], "OSError: gone", 3)])
+    again = benchmark(study, tmp_path / "run")
+    assert again.failures == ()
+    assert json.loads((tmp_path / "run" / "failed.json").read_text()) == []
+
+
+def test_a_wrong_cluster_is_told_before_anything_is_done(module_study, tmp_path):
+    for dry_run in (True, False):
+        with pytest.raises(InputError, match="unknown cluster 'slrum'"):
+            benchmark(module_study, tmp_path / "run", cluster="slrum", dry_run=dry_run)
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_study_is_not_mixed_in(finished, module_study):

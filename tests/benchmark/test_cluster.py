@@ -31,7 +31,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "cluster", ["local", *SYSTEMS, "tcp://10.0.0.1:8786", "node3:8786", "[::1]:8786", "tls://h.uni.no:8786", "s.json"]
+    "cluster", ["local", *SYSTEMS, "tcp://10.0.0.1:8786", "node3:8786", "[::1]:8786", "tls://h.uni.no:8786"]
 )
 def test_names_addresses_and_files_of_schedulers_are_known(cluster, tmp_path):
     assert callable(dask_team(cluster, 2, tmp_path))

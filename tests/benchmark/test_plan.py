@@ -289,15 +289,16 @@ def test_the_same_people_are_held_out_for_every_task_and_when_the_cohort_shrinks
     assert held_out_rows(study(), cohort) is None
 
 
-def test_whoever_was_chosen_on_is_not_of_the_held_out():
+def test_whoever_was_chosen_on_and_is_held_out_is_neither_trained_on_nor_tested():
     chosen = {"sizes": [10], "replicates": 5, "test": "people", "held_out": 0.5, "selection": 0.4}
     asked, cohort = study(protocol=chosen), people()
     selection = is_selection(cohort.participants, 0.4, asked.seed)
     held = held_out_rows(asked, cohort)
-    assert (held_out_rows(study(protocol=chosen | {"selection": 0}), cohort) & selection).any()
-    assert not (held & selection).any()
+    assert (held & selection).any()
     for split in all_splits(asked, cohort, (10,), 5):
         assert not selection[split.test].any()
+        assert not held[split.train].any()
+        assert not held[split.validation].any()
 
 
 def test_folds_take_the_place_of_validation_and_keep_people_together():

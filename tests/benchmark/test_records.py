@@ -120,6 +120,9 @@ def test_half_written_and_foreign_files_are_not_taken_for_cells(tmp_path):
     fill(tmp_path, cells_of(1))
     (cell_path(tmp_path, cells_of(1)[0]).parent / ".0007-linear.json.abc.json").write_text("{}")
     (tmp_path / "cells" / "notes.txt").write_text("mine")
+    (tmp_path / "cells" / "age" / "10" / "notes.json").write_text("mine")
+    (tmp_path / "cells" / "age" / "old").mkdir()
+    (tmp_path / "cells" / "age" / "old" / "0001-linear.json").write_text("mine")
     assert finished(tmp_path) == set(cells_of(1))
 
 
@@ -184,8 +187,39 @@ def test_a_damaged_gathered_file_is_told_with_what_to_do(tmp_path):
     fill(tmp_path, cells_of(3))
     gather(tmp_path)
     gathered(tmp_path)[0].write_bytes(b"PAR1 and nothing more")
-    with pytest.raises(StorageError, match=r"remove it and .*predictions\.parquet' to have its cells done again"):
+    with pytest.raises(StorageError, match=r"or remove .*predictions\.parquet' to have their cells done again"):
         all_fits(tmp_path)
+    with pytest.raises(StorageError, match="done again"):
+        finished(tmp_path)
+    with pytest.raises(StorageError, match="done again"):
+        predictions_of(tmp_path, "age", 10, every=False) if beside(gathered(tmp_path)[0]).unlink() is None else None
+
+
+def test_a_file_that_cannot_be_read_now_is_kept(tmp_path, monkeypatch):
+    """A network file system that stutters must not cost a finished cell."""
+    fill(tmp_path, cells_of(3))
+    real = Path.read_bytes
+
+    def stale(path):
+        if path == cell_path(tmp_path, cells_of(3)[1]):
+            raise OSError(116, "Stale file handle")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", stale)
+    with pytest.raises(StorageError, match=r"cannot be read now \(Stale file handle\); run the same command again"):
+        gather(tmp_path)
+    monkeypatch.undo()
+    assert finished(tmp_path) == set(cells_of(3))
+    assert gather(tmp_path) == 3
+
+
+def test_of_machines_whose_clocks_differ_the_last_one_still_counts(tmp_path, monkeypatch):
+    fill(tmp_path, cells_of(1), value=0.5)
+    gather(tmp_path)
+    fill(tmp_path, cells_of(1), value=0.75)
+    monkeypatch.setattr(records.time, "time_ns", lambda: 5)
+    gather(tmp_path)
+    assert set(all_fits(tmp_path)["validation_auc"]) == {0.75}
 
 
 def test_only_the_chosen_setting_s_test_predictions_are_asked_for_or_all(tmp_path):

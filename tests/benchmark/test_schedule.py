@@ -168,8 +168,27 @@ def test_when_every_worker_dies_the_run_ends_with_advice():
     def work(cell):
         raise BrokenExecutor
 
-    with pytest.raises(InterruptedRunError, match="use fewer --workers"):
-        Watched(cells_of(10), work).run()
+    watched = Watched(cells_of(10), work)
+    with pytest.raises(
+        InputError, match=r"10 cells could not be done and none could.*use fewer --workers.*--retry-failed"
+    ):
+        watched.run()
+    assert len(watched.failures) == MOST_VAIN
+    assert {failure.error for failure in watched.failures} == {DEATH}
+
+
+def test_many_cells_that_kill_their_workers_do_not_keep_the_others_from_being_done():
+    """The large ones come first, and every one of them is too large."""
+    killers = {cell for cell in cells_of(4) if cell.n == 20}
+
+    def work(cell):
+        if cell in killers:
+            raise BrokenExecutor
+        return well(cell)
+
+    watched = Watched(cells_of(4), work).run()
+    assert {failure.cell for failure in watched.failures} == killers
+    assert set(watched.done) == set(cells_of(4)) - killers
 
 
 def test_when_nothing_can_be_done_the_run_ends_early_with_the_error():
@@ -192,14 +211,29 @@ def test_a_worker_that_has_lost_the_folder_gives_cells_back_without_a_try():
 
     def work(cell):
         returns[cell] += 1
-        return Outcome(cell, 0.0, "cannot see", counts=False) if returns[cell] < 10 else well(cell)
+        return Outcome(cell, 0.0, "cannot see", counts=False) if returns[cell] < 2 else well(cell)
 
-    watched = Watched(cells_of(3), work).run()
+    watched = Watched(cells_of(3), work, size=4).run()
     assert Counter(watched.done) == Counter(cells_of(3))
     assert watched.failures == []
-    with pytest.raises(InputError, match="cannot see"):
-        Watched(cells_of(1), lambda cell: Outcome(cell, 0.0, "cannot see", counts=False)).run()
-    assert MOST_RETURNS < 1000
+
+
+def test_when_no_worker_can_take_part_the_run_ends_soon_and_says_why():
+    told = []
+    watched = Watched(cells_of(100), lambda cell: Outcome(cell, 0.0, "cannot see", counts=False), size=5)
+    watched.schedule.on_return = told.append
+    with pytest.raises(InputError, match="no worker can take part: cannot see"):
+        watched.run()
+    assert len(watched.log) <= 5 * (MOST_RETURNS + 2) + 1
+    assert set(told) == {"cannot see"}
+
+
+def test_what_is_wrong_with_a_worker_and_not_with_a_cell_is_no_traceback():
+    def work(cell):
+        raise ModuleNotFoundError("No module named 'neurotransfer'")
+
+    with pytest.raises(InterruptedRunError, match="could not be given work: ModuleNotFoundError: No module named"):
+        Watched(cells_of(3), work).run()
 
 
 @pytest.mark.parametrize("how", ["lost", "dropped"])

@@ -92,6 +92,15 @@ def test_a_folder_without_a_run_is_told(tmp_path, called):
     assert "begin one: neurotransfer benchmark STUDY --out" in errors
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("study.json", "{}"), ("study.json", "[]"), ("failed.json", '[{"task": 1}]')]
+)
+def test_files_of_another_shape_are_told(copied, name, text):
+    (copied / name).write_text(text)
+    with pytest.raises(InputError, match="no run of this version, or its files were changed"):
+        status(copied)
+
+
 def test_signs_are_given_from_a_thread_while_something_long_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(status_module, "SIGN_EVERY_S", 0.02)
     with Signs(tmp_path) as signs:

@@ -1,5 +1,6 @@
 """What a worker does: opens a run once, keeps each cell, and takes no part in what it cannot do."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from neurotransfer.benchmark import work as work_module
 from neurotransfer.benchmark.plan import Cell
 from neurotransfer.benchmark.records import finished, loose
 from neurotransfer.benchmark.work import Job, forget, job_of, work, work_in_thread
-from neurotransfer.errors import InputError, StorageError
+from neurotransfer.errors import StorageError
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,6 @@ def test_a_run_is_opened_once_in_a_process(job, monkeypatch):
     for _ in range(3):
         work(job, CELLS[:1])
     assert len(opened) == 1
-    # another study in the same folder is another job
-    work(replace(job, identity="other"), CELLS[:1])
-    assert len(opened) == 2
 
 
 def test_a_job_knows_the_study_and_the_cohort_of_its_folder(job):
@@ -121,17 +119,42 @@ def test_a_full_disk_stops_at_once(job, monkeypatch):
 
 
 def test_a_worker_with_other_versions_takes_no_part(job):
-    with pytest.raises(InputError, match=r"a worker has .*torch .*, the run has .*torch 1\.0.*same environment"):
-        work(replace(job, versions=(job.versions[0], "1.0")), CELLS)
+    outcomes = work(replace(job, versions=(job.versions[0], "1.0")), CELLS)
+    for outcome in outcomes:
+        assert re.search(
+            r"cannot take part: it has .*torch .*, the run has .*torch 1\.0.*same environment", outcome.error
+        )
+        assert not outcome.counts
     assert finished(job.folder) == set()
 
 
-def test_a_worker_that_does_not_see_the_folder_gives_cells_back_after_a_while(tmp_path, monkeypatch):
-    waited = []
-    monkeypatch.setattr(work_module.time, "sleep", waited.append)
+def test_a_worker_that_sees_another_run_at_the_same_place_takes_no_part(job):
+    """A folder of the node's own, with an older run in it."""
+    (outcome, _) = work(replace(job, identity="other"), CELLS)
+    assert "is another run" in outcome.error
+    assert not outcome.counts
+    assert finished(job.folder) == set()
+
+
+def test_a_worker_that_does_not_see_the_volumes_takes_no_part(job):
+    (job.folder / "cache" / "volumes.json").unlink()
+    (outcome, _) = work(job, CELLS)
+    assert "holds no whole store of volumes" in outcome.error
+    assert not outcome.counts
+    assert finished(job.folder) == set()
+
+
+@pytest.fixture(autouse=True)
+def waited(monkeypatch):
+    found = []
+    monkeypatch.setattr(work_module.time, "sleep", found.append)
+    return found
+
+
+def test_a_worker_that_does_not_see_the_folder_gives_cells_back_after_a_while(tmp_path, waited):
     job = Job(tmp_path / "elsewhere", "", tuple(map(work_module.package_version, work_module.VERSIONS)))
     outcomes = work(job, CELLS)
-    assert waited == [work_module.WAIT_WITHOUT_FOLDER_S]
+    assert waited == [work_module.WAIT_S]
     assert all("all workers need one file system" in outcome.error and not outcome.counts for outcome in outcomes)
 
 

@@ -296,9 +296,9 @@ def test_every_person_is_drawn_about_as_often_whatever_they_bring():
 # --- held out
 
 
-def test_who_was_chosen_on_is_no_test_person_and_may_be_trained_on():
+def test_who_was_chosen_on_is_no_test_person_and_is_trained_on_unless_held_out():
     participants, _, rows, held = scans()
-    untested = np.isin(participants, [f"p{index:02d}" for index in range(0, PEOPLE, 8)])
+    untested = np.isin(participants, [f"p{index:02d}" for start in (0, 1) for index in range(start, PEOPLE, 8)])
     choices = Choices(count="participants", test="people", validation="folds", folds=3)
     pool = make_pool(participants, rows=rows, untested=untested, held_out=held)
     assert set(pool.held) == set(rows[held[rows] & ~untested[rows]])
@@ -307,7 +307,10 @@ def test_who_was_chosen_on_is_no_test_person_and_may_be_trained_on():
         split = draw_split(pool, N, choices, lambda what, seed=seed: stream(seed, what))
         assert set(split.test) == set(pool.held)
         trained |= set(participants[split.train])
-    assert trained & set(participants[untested])
+    # an outside test set stays outside
+    assert trained & set(participants[untested]) == trained & set(participants[untested & ~held])
+    assert trained & set(participants[untested & ~held])
+    assert not trained & set(participants[held])
 
 
 @pytest.mark.parametrize("count", ["images", "participants"])

@@ -7,10 +7,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from neurotransfer.artifacts import is_file
 from neurotransfer.benchmark.jobs import LOOKED_EVERY_S, SYSTEMS, ClusterPart, jobs_of, security
 from neurotransfer.benchmark.teams import Opened, Team
 from neurotransfer.benchmark.work import work_in_thread
@@ -47,12 +48,16 @@ def dask_team(cluster: str, workers: int, shared: Path) -> Opened:
 
 
 def _part(cluster: str) -> ClusterPart | None:
+    if cluster.endswith(".json") and not is_file(Path(cluster)):
+        raise InputError(
+            f"there is no scheduler file {cluster!r}; `dask scheduler --scheduler-file {cluster}` writes it"
+        )
     if cluster in (LOCAL, *SYSTEMS) or cluster.endswith(".json") or ADDRESS.match(cluster):
         return None
     if not cluster.endswith(".toml"):
         kinds = f"{unknown('cluster', cluster, (LOCAL, *SYSTEMS))}; or give a file of settings (cluster.toml)"
         raise InputError(f"{kinds}, the address of a Dask scheduler (host:8786), or its file (scheduler.json)")
-    return parse(ClusterPart, read_toml(cluster, "that of docs/cluster.md"), cluster, {})
+    return parse(ClusterPart, read_toml(cluster, "that of docs/cluster.md", "file of settings"), cluster, {})
 
 
 @contextmanager
@@ -86,7 +91,12 @@ def _here(size: int) -> Iterator[Any]:
     with (
         config.set({"distributed.deploy.lost-worker-timeout": "1s"}),
         distributed.LocalCluster(
-            n_workers=size, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+            # other users of the machine reach its ports too
+            n_workers=size,
+            threads_per_worker=1,
+            dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+            security=True,
         ) as found,
     ):
         # a worker that dies while it begins is not begun again by itself
@@ -150,6 +160,7 @@ class _Counted:
 
     def __call__(self) -> int:
         if time.monotonic() - self.asked > SIZE_CHECKED_EVERY_S and self.client.status == "running":
-            # of scheduler_info() some versions of Dask tell five workers only
-            self.found, self.asked = len(self.client.nthreads()), time.monotonic()
+            # of scheduler_info() some versions of Dask tell five workers only; in the moment it dies a scheduler tells nothing
+            with suppress(OSError):
+                self.found, self.asked = len(self.client.nthreads()), time.monotonic()
         return self.found

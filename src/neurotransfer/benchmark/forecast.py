@@ -132,7 +132,7 @@ def forecast(study: Study, base: Path, folder: Path, plan: Plan, cohort: Cohort,
     with tempfile.TemporaryDirectory(prefix="neurotransfer-forecast-") as place:
         trial = Trial(study, base, folder, cohort, plan.targets, cells, engine_of(folder, study), Path(place))
         found, starting = _tried(trial) if cells else (Measured(), 0.0)
-        sizes = bytes_of_cells(Path(place))
+        sizes = bytes_of_cells(Path(place) / "sizes")
     return forecast_from(trial, found, starting, sizes, workers)
 
 

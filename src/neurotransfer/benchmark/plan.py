@@ -105,7 +105,7 @@ def _is_value(column: pd.Series, value: str) -> np.ndarray:
 def held_out_rows(study: Study, cohort: Cohort) -> np.ndarray | None:
     """Which rows (n_rows,) are of the fixed test people; None when the test people are drawn with every replicate.
 
-    People on whom a model of the study was chosen are not of them.
+    People on whom a model of the study was chosen may be of them: they are neither trained on nor tested.
     """
     held_out = study.protocol.held_out
     if held_out is None:
@@ -114,8 +114,7 @@ def held_out_rows(study: Study, cohort: Cohort) -> np.ndarray | None:
         rows = np.all([_is_value(cohort.table[column], value) for column, value in held_out.items()], axis=0)
     else:
         rows = share_of(cohort.people, held_out, study.seed, "held out")
-    selection = _selection_rows(study, cohort)
-    return rows if selection is None else rows & ~selection
+    return rows
 
 
 def _selection_rows(study: Study, cohort: Cohort) -> np.ndarray | None:

@@ -8,6 +8,7 @@ cell is in its own file, in a gathered one, or (after a kill between the two ste
 
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from neurotransfer.artifacts import write_atomically
+from neurotransfer.artifacts import storage, write_atomically
 from neurotransfer.benchmark.plan import Cell
 from neurotransfer.errors import StorageError
 from neurotransfer.statistics.metrics import SCORES
@@ -28,6 +29,7 @@ CELLS = "cells"
 KEY = ("task", "n", "replicate", "strategy")
 _FITS, _PREDICTIONS = ".fits.parquet", ".predictions.parquet"
 TEST, VALIDATION = "test", "validation"
+_FILE = re.compile(r"\d+-.+\.json")
 
 _KEY_FIELDS = [("task", pa.string()), ("n", pa.int64()), ("replicate", pa.int64()), ("strategy", pa.string())]
 FIT_FIELDS = pa.schema(
@@ -93,7 +95,7 @@ def loose(folder: Path) -> Iterator[Path]:
     for task in _entries(root):
         for size in _entries(task.path):
             for entry in _entries(size.path):
-                if entry.name.endswith(".json") and not entry.name.startswith("."):
+                if size.name.isdecimal() and _FILE.fullmatch(entry.name):
                     yield Path(entry.path)
 
 
@@ -115,7 +117,7 @@ def finished(folder: Path) -> set[Cell]:
     """Every cell that is kept, gathered or not."""
     found = {cell_of(path) for path in loose(folder)}
     for path in gathered(folder):
-        table = parquet.read_table(path, columns=[*KEY, "setting_index"])
+        table = _opened(path, FIT_FIELDS, columns=[*KEY, "setting_index"])
         first = table.filter(pa.compute.equal(table["setting_index"], 0))
         found |= {Cell(*values) for values in zip(*(first[name].to_pylist() for name in KEY), strict=True)}
     return found
@@ -134,36 +136,48 @@ def beside(path: Path) -> Path:
 def gather(folder: Path) -> int:
     """Move the cells that lie in files of their own into two Parquet files; gives how many.
 
-    A file that cannot be read, because the machine went down while it was written, is removed: its cell is done again. May be
+    A file that is not whole, because the machine went down while it was written, is removed: its cell is done again. May be
     called by two processes at once.
 
     Raises:
-        StorageError: when the disk is full; nothing is removed then.
+        StorageError: when the disk is full, or a file cannot be read now; nothing is removed then.
     """
     paths = list(loose(folder))
     read = [(path, _read(path)) for path in paths]
-    whole = [(path, record) for path, record in read if record is not None]
+    whole = [(path, record) for path, record in read if record]
     if whole:
-        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+        # later than all that are there, whatever the clocks of the machines that wrote them
+        last = max((int(path.name.split("-")[0]) for path in gathered(folder)), default=0)
+        name = f"{max(time.time_ns(), last + 1):020d}-{uuid.uuid4().hex[:8]}"
         target = folder / CELLS / f"{name}{_FITS}"
         records = [record for _, record in whole]
         # fits last: they say that the pair is whole
         _write(beside(target), _table(records, "predictions", PREDICTION_FIELDS))
         _write(target, _table(records, "fits", FIT_FIELDS))
-    for path, _ in read:
-        path.unlink(missing_ok=True)
+    for path, record in read:
+        if record is not None:
+            with storage(path):
+                path.unlink(missing_ok=True)
     return len(whole)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A record; None where the file is not whole."""
+    """A record; an empty one where the file is not whole, None where it has gone to another process that gathers."""
     try:
-        record = json.loads(path.read_bytes())
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"{str(path)!r}, a finished cell, cannot be read now ({error.strerror}); run the same command again"
+        ) from error
+    try:
+        record = json.loads(text)
         if isinstance(record["fits"], list):
             record = _of_format_1(record)
-        return record if len(record["cell"]) == len(KEY) and record["fits"]["setting"] else None
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+        return record if len(record["cell"]) == len(KEY) and record["fits"]["setting"] else {}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _of_format_1(record: dict[str, Any]) -> dict[str, Any]:
@@ -203,23 +217,29 @@ def _write(path: Path, table: pa.Table) -> None:
             os.fsync(file.fileno())
 
     write_atomically(path, write)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def all_fits(folder: Path) -> pd.DataFrame:
     """The fits of all gathered cells; of a cell that was done twice those of the last time."""
-    tables = [_opened(path) for path in gathered(folder)]
+    tables = [_opened(path, FIT_FIELDS) for path in gathered(folder)]
     fits = pa.concat_tables(tables).to_pandas() if tables else FIT_FIELDS.empty_table().to_pandas()
     key = [*KEY, "setting_index"]
     return fits.drop_duplicates(key, keep="last", ignore_index=True) if len(tables) > 1 else fits
 
 
-def _opened(path: Path) -> pa.Table:
+def _opened(path: Path, fields: pa.Schema, **options: Any) -> pa.Table:
     try:
-        return parquet.read_table(path, schema=FIT_FIELDS)
+        return parquet.read_table(path, schema=fields, **options)
     except (OSError, ValueError) as error:
+        pair = path.name.removesuffix(_FITS).removesuffix(_PREDICTIONS)
         raise StorageError(
-            f"{str(path)!r}, which holds finished cells, cannot be read ({error}); restore it from a copy, or remove it and "
-            f"{beside(path).name!r} to have its cells done again"
+            f"{str(path)!r}, which holds finished cells, cannot be read ({error}); restore it from a copy, or remove "
+            f"{pair + _FITS!r} and {pair + _PREDICTIONS!r} to have their cells done again"
         ) from None
 
 
@@ -232,7 +252,7 @@ def predictions_of(folder: Path, task: str, n: int, every: bool) -> pd.DataFrame
     wanted += [] if every else [("selected", "=", True), ("part", "=", TEST)]
     tables = []
     for place, path in enumerate(gathered(folder)):
-        table = parquet.read_table(beside(path), schema=PREDICTION_FIELDS, filters=wanted)
+        table = _opened(beside(path), PREDICTION_FIELDS, filters=wanted)
         tables.append(table.append_column("file", pa.array(np.full(len(table), place))))
     if not tables:
         return PREDICTION_FIELDS.empty_table().to_pandas()

@@ -72,7 +72,7 @@ def bytes_of_cells(folder: Path) -> tuple[float, float, float]:
     """Bytes a fit and a prediction take when they are gathered, and a prediction that waits to be, from cells written here.
 
     Args:
-        folder: an empty one, or one of a trial; what is in its cells is gathered with them.
+        folder: an empty one, or one that is made.
     """
     generator, waiting = np.random.default_rng(0), 0
     for place in range(CELLS):

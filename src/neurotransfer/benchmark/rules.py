@@ -124,7 +124,7 @@ def apply_rules(run: Path | str, rules: Sequence[str] = tuple(RULES)) -> pd.Data
         left out.
 
     Raises:
-        InputError: when the run did not keep them, is not finished, or a rule is not known.
+        InputError: when the run did not keep them or has none, or a rule is not known.
     """
     folder = Path(run)
     wrong = [unknown("rule", rule, RULES) for rule in rules if rule not in RULES]
@@ -135,12 +135,16 @@ def apply_rules(run: Path | str, rules: Sequence[str] = tuple(RULES)) -> pd.Data
             f'{str(folder)!r} holds no {EVERY}: rules need the predictions of all settings; give [protocol] keep = "all" in '
             "the study and run it into another folder"
         )
+    if not is_file(folder / RESULTS):
+        raise InputError(f"{str(folder)!r} has no {RESULTS} yet; run the same benchmark again to write it")
     rows = []
     for key, settings in _cells(folder):
         for rule in rules:
             shares = RULES[rule].shares(settings)
             found = dict.fromkeys(SCORES, np.nan) if shares is None else settings.scores(TEST, shares)
             rows.append(dict(zip(KEY, key, strict=True)) | {"rule": rule} | {name: found[name] for name in SCORES})
+    if not rows:
+        raise InputError(f"no setting of {str(folder)!r} could be fitted, so that there is nothing to choose from")
     return pd.DataFrame(rows)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
+from neurotransfer.benchmark.cluster import dask_team
 from neurotransfer.benchmark.fits import Asked, do_fits
 from neurotransfer.benchmark.forecast import Forecast, forecast
 from neurotransfer.benchmark.known import LEAVE_OUT, drift_facts, without_seen
@@ -115,6 +116,9 @@ def benchmark(
     study = with_model_paths(study, base)
     folder = Path(out) if out is not None else Path("runs") / study.name
     asked = Asked(workers, cluster, retry_failed, progress, tell)
+    if cluster:
+        # what is wrong with it is said now, and not after hours of pretraining
+        dask_team(cluster, workers, folder.resolve())
     if dry_run:
         return _planned(study, base, folder, asked, measure)
     _require_same_study(folder, study, resume or retry_failed)
@@ -213,7 +217,8 @@ def _done(
     failures = do_fits(folder, plan, cohort, asked, signs)
     results = write_results(folder, plan, cohort)
     if not len(results):
-        raise InputError(f"no cell could be done; the first one, {named(failures[0].cell)}: {failures[0].error}")
+        first = f"; the first one, {named(failures[0].cell)}: {failures[0].error}" if failures else ""
+        raise InputError(f"no cell could be done{first}. When that is mended: the same command with --retry-failed")
     manifest = _manifest(workspace, plan, results, failures, seen, command, signs.sign.workers)
     return Run(folder, plan, results, tuple(failures)), manifest
 
@@ -222,7 +227,9 @@ def _require_same_study(folder: Path, study: Study, resume: bool) -> None:
     path = folder / STUDY
     if not path.is_file():
         if resume:
-            raise InputError(f"there is nothing to resume in {str(folder)!r}; leave out --resume to begin")
+            raise InputError(
+                f"there is nothing to resume in {str(folder)!r}; leave out --resume and --retry-failed to begin"
+            )
         if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").exists():
             raise InputError(f"{str(folder)!r} is not empty and no run of ours; give another --out")
         return

@@ -9,14 +9,15 @@ from neurotransfer.benchmark.pace import Pace
 from neurotransfer.benchmark.plan import Cell
 from neurotransfer.benchmark.teams import Opened, Team
 from neurotransfer.benchmark.work import Job, Outcome
-from neurotransfer.errors import InputError, InterruptedRunError
+from neurotransfer.errors import InputError, InterruptedRunError, NeurotransferError
 
 ATTEMPTS = 3
 # a cell that was in the hands of workers who died so often is done alone, to see whether it is the cause; it is when a worker
 # that had nothing else dies so often
 COMPANY, ALONE = 2, 2
 MOST_DEATHS = 5
-MOST_RETURNS = 50
+# so many times a worker may cells be given back, while nothing is done, by workers that cannot take part
+MOST_RETURNS = 3
 # when so many cells were given up and none was done, something is wrong with all of them
 MOST_VAIN = 10
 # replicates that are finished in all tasks, sizes and strategies before the next ones begin, so that there is much to see early
@@ -24,6 +25,7 @@ BLOCK = 10
 # work is handed out for about so many seconds at once, and two pieces for every worker
 HANDFUL_S, MOST_AT_ONCE, PIECES = 4.0, 64, 2
 DEATH = "its worker died of it, killed or out of memory"
+ADVICE = "; use fewer --workers, a coarser grid or a smaller batch_size"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Schedule:
         opened: opens a team; called again when all workers of one have died.
         on_outcome: called with every cell that is done, and with None now and then while nothing is.
         on_failure: called with every cell that is given up.
+        on_return: called with why a worker gives cells back.
     """
 
     def __init__(
@@ -63,16 +66,16 @@ class Schedule:
         opened: Opened,
         on_outcome: Callable[[Outcome | None], object],
         on_failure: Callable[[Failure], object],
+        on_return: Callable[[str], object] = str,
     ) -> None:
         self.job, self.opened = job, opened
-        self.on_outcome, self.on_failure = on_outcome, on_failure
+        self.on_outcome, self.on_failure, self.on_return = on_outcome, on_failure, on_return
         self.queue, self.suspects = deque(ordered(cells)), deque[Cell]()
         self.pace = Pace(self.queue)
         self.team: Team | None = None
         self._tries: Counter[Cell] = Counter()
-        self._returns: Counter[Cell] = Counter()
         self._deaths: Counter[Cell] = Counter()
-        self._fruitless, self._done, self._given_up = 0, 0, 0
+        self._fruitless, self._returns, self._done, self._given_up = 0, 0, 0, 0
 
     def run(self) -> None:
         """Do all cells.
@@ -142,24 +145,30 @@ class Schedule:
                 self._failed(cell, DEATH)
         elif isinstance(error, CancelledError):
             raise InterruptedRunError("the scheduler has dropped the work") from None
-        elif error is not None:
+        elif isinstance(error, NeurotransferError):
             raise error
+        elif error is not None:
+            raise InterruptedRunError(f"a worker could not be given work: {type(error).__name__}: {error}") from error
         else:
+            before = self._returns
             for outcome in future.result():
                 self._count(outcome)
+            # a handful that is given back is one return
+            self._returns = min(self._returns, before + 1)
+            if self._returns > MOST_RETURNS * max(1, team.size()):
+                raise InputError(f"no worker can take part: {future.result()[-1].error}")
 
     def _count(self, outcome: Outcome) -> None:
         if not outcome.error:
-            self._fruitless, self._done = 0, self._done + 1
+            self._fruitless, self._returns, self._done = 0, 0, self._done + 1
             self.pace.done(outcome.cell, outcome.seconds)
             self.on_outcome(outcome)
         elif outcome.counts:
             self._failed(outcome.cell, outcome.error)
-        elif self._returns[outcome.cell] < MOST_RETURNS:
-            self._returns[outcome.cell] += 1
-            self.queue.append(outcome.cell)
         else:
-            raise InputError(outcome.error)
+            self._returns += 1
+            self.queue.append(outcome.cell)
+            self.on_return(outcome.error)
 
     def _failed(self, cell: Cell, error: str) -> None:
         self._tries[cell] += 1
@@ -169,16 +178,20 @@ class Schedule:
         self.pace.given_up(cell)
         self.on_failure(Failure(cell, error, self._tries[cell]))
         self._given_up += 1
+        # whoever died of it is found: those that waited for its end get their own chance
+        self._fruitless = 0
         if self._given_up >= MOST_VAIN and not self._done:
-            raise InputError(f"{self._given_up} cells could not be done and none could; the last one: {error}")
+            raise InputError(
+                f"{self._given_up} cells could not be done and none could; the last one: {error}{ADVICE if error == DEATH else ''}. "
+                "When that is mended: the same command with --retry-failed"
+            )
 
     def _bury(self, held: Iterable[Cell]) -> None:
         """All workers are gone: give what they held to others, and what was held too often to one that is alone."""
         self._fruitless += 1
         if self._fruitless > MOST_DEATHS:
             raise InterruptedRunError(
-                "worker processes die one after another, killed or out of memory, and nothing gets done; use fewer --workers, "
-                "a coarser grid or a smaller batch_size"
+                f"worker processes die one after another, killed or out of memory, and nothing gets done{ADVICE}"
             )
         for cell in held:
             self._deaths[cell] += 1
@@ -186,7 +199,8 @@ class Schedule:
                 self._tries[cell] = self._deaths[cell] - 1
                 self._failed(cell, DEATH)
             elif self._deaths[cell] >= COMPANY:
-                self.suspects.append(cell)
+                # at once again: each is judged before the next one
+                self.suspects.appendleft(cell)
             else:
                 self.queue.appendleft(cell)
 

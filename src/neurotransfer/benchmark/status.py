@@ -178,6 +178,15 @@ def status(run: Path | str) -> Status:
     folder = Path(run)
     if not is_file(folder / STUDY):
         raise InputError(f"there is no run in {str(folder)!r}; begin one: neurotransfer benchmark STUDY --out {folder}")
+    try:
+        return _status(folder)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{str(folder)!r} is no run of this version, or its files were changed ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _status(folder: Path) -> Status:
     study = read_json(folder / STUDY)
     sign = _sign(folder)
     done, failures = finished(folder), read_failures(folder)

@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from neurotransfer.benchmark.work import Outcome, Places, forget, start, work
@@ -45,11 +45,8 @@ class Team:
 Opened = Callable[[int | None], AbstractContextManager[Team]]
 
 
-@dataclass
 class Here(Executor):
     """Does what is submitted at once, in this process."""
-
-    done: int = field(default=0)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """A future that is done already; only what stops the whole process is raised here."""
@@ -58,7 +55,6 @@ class Here(Executor):
             future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
-        self.done += 1
         return future
 
 

@@ -1,6 +1,7 @@
 """What a worker does, whoever started it: open the run folder once, then cell after cell, each kept as it is finished."""
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ from neurotransfer.training import use
 from neurotransfer.workers import start_worker
 
 VERSIONS = ("neurotransfer", "torch")
-# a worker that has lost the folder must not take cell after cell from those that have not
-WAIT_WITHOUT_FOLDER_S = 10.0
+# a worker that cannot take part must not take cell after cell from those that can
+WAIT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,19 @@ def _identity(folder: Path) -> str:
 def work(job: Job, cells: Sequence[Cell]) -> list[Outcome]:
     """Do cells one after another in this process, whose linear algebra has one thread; each is on the disk before it counts.
 
-    What goes wrong with one cell is its outcome, and the next one is tried.
+    What goes wrong with one cell is its outcome, and the next one is tried. A worker that cannot open the run gives cells back.
 
     Raises:
-        StorageError: when the disk is full, or kept volumes are damaged; InputError when this worker cannot take part.
+        StorageError: when the disk is full, or kept volumes are damaged.
     """
     try:
         workspace = _opened(job)
-    except FileNotFoundError as error:
-        time.sleep(WAIT_WITHOUT_FOLDER_S)
-        return [Outcome(cell, 0.0, f"{error}", counts=False) for cell in cells]
+    except Exception as error:
+        # of this worker and not of the cells: others may be able to do them
+        time.sleep(WAIT_S)
+        return [
+            Outcome(cell, 0.0, f"a worker on {socket.gethostname()} cannot take part: {error}", False) for cell in cells
+        ]
     return [_outcome(workspace, cell, job.again) for cell in cells]
 
 
@@ -142,9 +146,9 @@ def _opened(job: Job) -> Workspace:
     if key not in _open:
         _require_versions(job)
         if not (job.folder / STUDY).is_file():
-            raise FileNotFoundError(
-                f"the worker cannot see {str(job.folder / STUDY)!r}: all workers need one file system"
-            )
+            raise InputError(f"it does not see {str(job.folder / STUDY)!r}; all workers need one file system")
+        if _identity(job.folder) != job.identity:
+            raise InputError(f"what it sees in {str(job.folder)!r} is another run; all workers need one file system")
         forget()
         workspace = open_workspace(job.folder, job.base)
         engine = engine_of(job.folder, workspace.study)
@@ -167,4 +171,4 @@ def _require_versions(job: Job) -> None:
             ", ".join(f"{name} {version}" for name, version in zip(VERSIONS, versions, strict=True))
             for versions in (own, job.versions)
         )
-        raise InputError(f"a worker has {found}, the run has {wanted}; start the workers from the same environment")
+        raise InputError(f"it has {found}, the run has {wanted}; start the workers from the same environment")

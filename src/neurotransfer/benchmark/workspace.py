@@ -15,7 +15,7 @@ from neurotransfer.benchmark.plan import Plan, headline, targets_of
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Cohort, VolumeStore
 from neurotransfer.cohort.contract import Input
-from neurotransfer.cohort.store import FORMAT, STORE
+from neurotransfer.cohort.store import FORMAT
 from neurotransfer.errors import InputError
 from neurotransfer.models.folder import CARD, SHIPPED, WEIGHTS, Model, find_model, load_model
 from neurotransfer.models.network import ENCODERS, takes
@@ -222,8 +222,10 @@ def open_workspace(folder: Path, base: Path = Path()) -> Workspace:
     table = pd.read_parquet(folder / COHORT)
     cohort = Cohort(facts["name"], table, facts["alignment"], tuple(facts["notes"]))
     models = {name: load_model(model_folder(folder, study, name, base)) for name in study.models}
-    volumes = VolumeStore(folder / "cache") if (folder / "cache" / STORE).is_file() else None
-    if volumes is not None:
+    volumes = None
+    if cohort.has_images:
+        # its absence is no cohort without images: somebody does not see the folder as it is
+        volumes = VolumeStore(folder / "cache")
         volumes.require(cohort, input_of(study), files=False)
     return Workspace(folder, study, cohort, targets_of(study, cohort), volumes, models)
 

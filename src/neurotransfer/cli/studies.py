@@ -49,7 +49,8 @@ def benchmark(
 ) -> None:
     """Learning curves of every strategy of a study; interrupt it as you like and run it again to go on.
 
-    How far a run is, from any terminal: neurotransfer benchmark status RUN
+    How far a run is, from any terminal: neurotransfer benchmark status RUN. What other choices among the settings would have
+    given: neurotransfer benchmark rules RUN.
     """
     from neurotransfer.benchmark import benchmark as run_benchmark
     from neurotransfer.benchmark.forecast_words import lines_of, warnings_of

@@ -77,7 +77,8 @@ def make_pool(
         classes: of every row, (n_rows,); when given, every class must be in every part of a split.
         class_names: what the classes 0, 1, ... are called in messages.
         untested: which rows are never in the test part, (n_rows,): people on whom something was chosen.
-        held_out: which rows are of the fixed test people, (n_rows,); those who are never tested are not of them.
+        held_out: which rows are of the fixed test people, (n_rows,); those of them who are never tested are left out
+            altogether.
 
     Raises:
         InputError: when the class of a row of the pool is missing.
@@ -90,9 +91,9 @@ def make_pool(
     people = participants if isinstance(participants, People) else People.of(participants)
     rows = np.arange(len(people.codes)) if rows is None else np.asarray(rows)
     is_held = np.zeros(len(people.codes), bool) if held_out is None else np.asarray(held_out)
-    is_held = is_held if untested is None else is_held & ~untested
+    tested = is_held if untested is None else is_held & ~untested
     codes, names = _coded(None if classes is None else np.asarray(classes, float), rows, class_names)
-    return Pool(people, rows[~is_held[rows]], rows[is_held[rows]], codes, names, untested)
+    return Pool(people, rows[~is_held[rows]], rows[tested[rows]], codes, names, untested)
 
 
 def _coded(

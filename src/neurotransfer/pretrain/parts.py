@@ -101,17 +101,15 @@ class TrainingPart(Part):
         return self
 
 
-def read_toml(path: Path | str, example: str) -> dict[str, Any]:
-    """The plain values of a study file; raises StudyError when it is absent or no TOML. `example` names a file that is."""
+def read_toml(path: Path | str, example: str, what: str = "study file") -> dict[str, Any]:
+    """The plain values of a file; raises StudyError when it is absent or no TOML. `example` names a file that is."""
     path = Path(path)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise StudyError(
-            f"there is no study file {str(path)!r}; give the path of a TOML file such as {example}"
-        ) from None
+        raise StudyError(f"there is no {what} {str(path)!r}; give the path of a TOML file such as {example}") from None
     except OSError as error:
-        raise StudyError(f"cannot read the study file {str(path)!r}: {error.strerror}") from None
+        raise StudyError(f"cannot read the {what} {str(path)!r}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{str(path)!r} is no TOML: {error}") from None
 

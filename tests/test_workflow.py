@@ -84,7 +84,7 @@ def test_progress_is_told_stage_by_stage(finished):
 
 
 def test_a_finished_curve_is_not_fitted_again(finished, regions, monkeypatch):
-    monkeypatch.setattr("neurotransfer.benchmark.cell.fit_settings", lambda *_: pytest.fail("it was fitted again"))
+    monkeypatch.setattr("neurotransfer.benchmark.work.run_cell", lambda *_: pytest.fail("it was fitted again"))
     again = curve(regions, finished[0])
     pd.testing.assert_frame_equal(again.results, finished[1].results)
 

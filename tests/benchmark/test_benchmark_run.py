@@ -123,6 +123,7 @@ def test_the_folder_describes_itself(finished):
     assert any("multi-transferred is left out of diagnosis" in note for note in manifest["notes"])
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_table(finished, module_study, tmp_path):
     benchmark(module_study, tmp_path / "two", workers=2)
     assert_same(finished[0], tmp_path / "two")

@@ -169,6 +169,7 @@ real = { path = "cohort.tsv", target = "age", share = 0.7, sizes = [8], draws = 
 """
 
 
+@pytest.mark.slow
 def test_pretrain_on_simulated_heads_then_embed(tiny_cohort, tmp_path, called):
     study = tmp_path / "small.toml"
     study.write_text(SIMULATED)

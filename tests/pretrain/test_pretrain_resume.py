@@ -89,6 +89,7 @@ def kill_and_finish(table, out, delays):
     return killed
 
 
+@pytest.mark.slow
 def test_a_pretraining_that_is_killed_ends_with_the_same_bytes(tiny_cohort, undisturbed, tmp_path):
     assert kill_and_finish(tiny_cohort, tmp_path / "model", [0.05]) == 1
     alike(tmp_path / "model", undisturbed)

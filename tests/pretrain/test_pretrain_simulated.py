@@ -154,6 +154,7 @@ def test_a_finished_model_is_not_written_over(undisturbed):
         pretrain_simulated(study(), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs_before_the_kill", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_killed_and_called_again_it_ends_with_the_same_bytes(undisturbed, tmp_path, epochs_before_the_kill):
     folder = tmp_path / "model"

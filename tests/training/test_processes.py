@@ -66,6 +66,7 @@ def agree(several, history, network):
         assert first[name] == pytest.approx(float(value.double().sum()), rel=2e-3, abs=2e-3), name
 
 
+@pytest.mark.slow
 def test_two_processes_under_torchrun_are_one_with_the_whole_batch(alone):
     agree(found(torchrun("2", "0", "plain"))[0], *alone[0, "plain"])
 

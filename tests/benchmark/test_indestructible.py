@@ -17,6 +17,7 @@ from functools import partial
 import pandas as pd
 import psutil
 import pytest
+from test_benchmark_run import toml
 
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark.records import finished
@@ -32,14 +33,6 @@ pytestmark = [
     # a thread of Dask that hears of a killed worker
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
-
-
-def toml(value):
-    if isinstance(value, dict):
-        return "{" + ", ".join(f'"{key}" = {toml(inner)}' for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(toml(inner) for inner in value) + "]"
-    return json.dumps(value)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +113,7 @@ def test_workers_of_this_machine_that_are_killed_at_random(quiet, study_file, tm
     kills = 0
     while process.poll() is None and kills < 3:
         wait_for(lambda: process.poll() is not None or len(busy(process.pid)) >= 2)
-        time.sleep(3 + 4 * dice.random())
+        time.sleep(2 + 3 * dice.random())
         for pid in busy(process.pid)[:1] if dice.random() < 0.5 else busy(process.pid)[-1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

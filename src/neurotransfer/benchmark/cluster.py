@@ -55,8 +55,10 @@ def _part(cluster: str) -> ClusterPart | None:
     if cluster in (LOCAL, *SYSTEMS) or cluster.endswith(".json") or ADDRESS.match(cluster):
         return None
     if not cluster.endswith(".toml"):
-        kinds = f"{unknown('cluster', cluster, (LOCAL, *SYSTEMS))}; or give a file of settings (cluster.toml)"
-        raise InputError(f"{kinds}, the address of a Dask scheduler (host:8786), or its file (scheduler.json)")
+        raise InputError(
+            f"{unknown('cluster', cluster, (LOCAL, *SYSTEMS))} Or give a file of settings (cluster.toml), the address of a Dask "
+            "scheduler (host:8786), or its file (scheduler.json)"
+        )
     return parse(ClusterPart, read_toml(cluster, "that of docs/cluster.md", "file of settings"), cluster, {})
 
 

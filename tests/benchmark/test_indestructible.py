@@ -145,16 +145,23 @@ def test_twenty_runs_on_dask_workers_that_are_killed_at_random(quiet, values, tm
     try:
         for number in range(20):
             folder = tmp_path / str(number)
-            run = benchmark(study, folder, cluster="local", workers=2)
+            run = again_and_again(study, folder)
             # a cell that chance has killed again and again is listed, and done when it is asked for
             while run.failures:
                 assert {failure.error for failure in run.failures} == {"its worker died of it, killed or out of memory"}
-                run = benchmark(study, folder, cluster="local", workers=2, retry_failed=True)
+                run = again_and_again(study, folder, retry_failed=True)
             assert_same(quiet, folder)
     finally:
         stop.set()
         killer.join()
     assert len(kills) >= 20
+
+
+def again_and_again(study, folder, **options):
+    """As a user who does what the message says, when chance has killed a process that was making volumes."""
+    while True:
+        with contextlib.suppress(InterruptedRunError):
+            return benchmark(study, folder, cluster="local", workers=2, **options)
 
 
 def test_the_whole_run_killed_again_and_again(quiet, study_file, tmp_path):
@@ -269,7 +276,7 @@ def parse_study_of(path):
 def test_a_disk_that_is_really_full(quiet, study_file, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
         pytest.skip("a small disk cannot be made here")
     try:
@@ -280,7 +287,7 @@ def test_a_disk_that_is_really_full(quiet, study_file, tmp_path):
             # the volumes leave room: take it away and let the rest of the work find that
             pytest.fail("the disk was large enough; make it smaller")
         assert ran.returncode == 2, ran.stderr
-        assert "no space left" in ran.stderr
+        assert "free some space" in ran.stderr
         assert "Traceback" not in ran.stderr
         subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
         (disk / "filler").unlink(missing_ok=True)

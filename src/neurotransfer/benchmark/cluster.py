@@ -1,5 +1,6 @@
 """Dask as the team: a scheduler that runs somewhere, a queueing system of a cluster, or workers of this machine."""
 
+import importlib
 import importlib.util
 import logging
 import re
@@ -89,20 +90,27 @@ def _here(size: int) -> Iterator[Any]:
     from dask import config
     from tornado.ioloop import PeriodicCallback
 
+    def keep_all() -> None:
+        # a worker that dies while it begins is not begun again by itself
+        for name, worker in list(found.workers.items()):
+            if worker.status.name in ("failed", "closed"):
+                del found.workers[name]
+        found.scale(size)
+
     # on this machine whoever is gone has ended
     with (
         config.set({"distributed.deploy.lost-worker-timeout": "1s"}),
         distributed.LocalCluster(
             # other users of the machine reach its ports too
-            n_workers=size,
+            n_workers=0,
             threads_per_worker=1,
             dashboard_address=":0",
             silence_logs=logging.CRITICAL,
             security=True,
         ) as found,
     ):
-        # a worker that dies while it begins is not begun again by itself
-        kept = PeriodicCallback(lambda: found.scale(size), 1000 * LOOKED_EVERY_S)
+        found.scale(size)
+        kept = PeriodicCallback(keep_all, 1000 * LOOKED_EVERY_S)
         found.loop.add_callback(kept.start)
         try:
             yield found
@@ -113,7 +121,10 @@ def _here(size: int) -> Iterator[Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What Dask says of workers that come and go is not the reader's; what matters is said by the run."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application")]
+    # it gives handlers to its loggers when it is imported
+    importlib.import_module("distributed")
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    loggers = [logging.getLogger(name) for name in [*names, "tornado.application"]]
     handlers = [logger.handlers for logger in loggers]
     for logger in loggers:
         logger.handlers = [logging.NullHandler()]

@@ -246,6 +246,24 @@ def test_a_scheduler_that_is_gone_ends_the_run(how):
         watched.run()
 
 
+def test_what_one_team_gives_back_is_not_held_against_the_next():
+    """Three workers give back five cells, die twice, and the one that follows gives back one more."""
+    cells = ordered(cells_of(10))
+    killer, tries = cells[5], Counter()
+
+    def work(cell):
+        tries[cell] += 1
+        if cell == killer and tries[cell] <= 2:
+            raise BrokenExecutor
+        gives_back = tries[cell] == (3 if cell == killer else 1) and cell in cells[:6]
+        return Outcome(cell, 0.01, "cannot be read" if gives_back else "", counts=not gives_back)
+
+    watched = Watched(cells, work, size=3).run()
+    assert watched.sizes[:3] == [None, None, 1]
+    assert Counter(watched.done) == Counter(cells)
+    assert watched.failures == []
+
+
 @given(
     faults=st.lists(st.sampled_from(["", "", "", "error", "death", "break", "return"]), min_size=40, max_size=40),
     size=st.integers(1, 4),
@@ -267,6 +285,10 @@ def test_no_cell_is_lost_or_done_twice_whatever_happens_once(faults, size):
     except InterruptedRunError:
         # many deaths in a row before anything was done
         assert faults.count("break") > schedule_module.MOST_DEATHS
+    except InputError as error:
+        # many cells in a row given back by the same workers
+        assert "no worker can take part" in str(error)
+        assert faults.count("return") > MOST_RETURNS
     else:
         given_up = [failure.cell for failure in watched.failures]
         # what was done may have been told of twice only if a worker died with it in its hands

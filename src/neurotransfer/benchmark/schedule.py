@@ -87,7 +87,8 @@ class Schedule:
         while self.queue or self.suspects:
             alone = bool(self.suspects)
             with self.opened(1 if alone else None) as team:
-                self.team = team
+                # what other workers gave back says nothing of these
+                self.team, self._returns = team, 0
                 hands = _Hands(team, self.job)
                 if alone:
                     self._drain(hands, self.suspects, alone=True)

@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "neurotransfer"
 MODULES = sorted(SOURCE.rglob("*.py"))
-STAGES = {"simulate", "prepare", "pretrain", "transfer", "predict", "benchmark", "report"}
+STAGES = {"simulate", "prepare", "pretrain", "transfer", "predict", "benchmark", "report", "explain", "view"}
 # stages meet through files; benchmark fits with transfer and pretrains the models that its study describes,
 # predict reads the columns of a table as transfer does and prepares raw scans, simulate shares only the grid, and
 # pretrain learns from heads that simulate makes by the batch
@@ -29,12 +29,14 @@ PARTS = {
     "published": {"errors"},
     "workers": set(),
     "statistics": {"errors", "seeding", "targets"},
+    "pages": {"errors", "artifacts"},
     "cohort": {"errors", "seeding", "targets", "artifacts", "workers"},
     "models": {"errors", "seeding", "targets", "artifacts", "cohort"},
     "training": {"errors", "seeding", "targets", "artifacts", "models"},
 }
 NO_TORCH = {
     "statistics",
+    "pages",
     "report",
     "simulate",
     "prepare",

@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 from test_report_tables import AGE, PREDICTIONS, RESULTS, SEX, STRATEGIES
 
+from neurotransfer.pages.looks import COLOURS, MARKERS, looks
+from neurotransfer.pages.style import svg
 from neurotransfer.report import published_curves, tables
 from neurotransfer.report.cohort_figures import OTHERS, pyramid_figure, pyramid_table
 from neurotransfer.report.curves import epochs_figure, is_logarithmic, learning_curves
 from neurotransfer.report.prediction_figures import agreement_figure, roc_figure
 from neurotransfer.report.prediction_tables import agreement, axis_ends, predictions_of
-from neurotransfer.report.style import COLOURS, MARKERS, looks, svg
 
 LOOKS = looks(STRATEGIES)
 WHITE = (1.0, 1.0, 1.0, 1.0)

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from neurotransfer.report.style import COLOURS, INK, LIGHT, axes, figure, legend_below
+from neurotransfer.pages.looks import COLOURS
+from neurotransfer.pages.style import INK, LIGHT, axes, figure, legend_below
 from neurotransfer.targets import as_text
 
 SEXES = {"f": "female", "female": "female", "w": "female", "woman": "female"} | {

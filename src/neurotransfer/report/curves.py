@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
+from neurotransfer.pages.looks import Look
+from neurotransfer.pages.style import GREY, HEIGHT, INK, axes, figure, legend_below
 from neurotransfer.report.folder import Task
-from neurotransfer.report.style import GREY, HEIGHT, INK, Look, axes, figure, legend_below
 from neurotransfer.statistics import SCORES
 
 LOGARITHMIC_ABOVE = 5

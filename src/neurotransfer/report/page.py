@@ -8,6 +8,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neurotransfer.errors import InputError, unknown
+from neurotransfer.pages.looks import Look, looks
+from neurotransfer.pages.style import svg
 from neurotransfer.published import CITATION, published_curves
 from neurotransfer.report.cautions import cautions, progress
 from neurotransfer.report.cells import failure_rows, matrix_grid, score_grid, subgroup_grid
@@ -17,7 +19,6 @@ from neurotransfer.report.findings import Evidence, finding
 from neurotransfer.report.folder import RunFolder, Task
 from neurotransfer.report.prediction_figures import agreement_figure, roc_figure
 from neurotransfer.report.prediction_tables import agreement, axis_ends, predictions_of, subgroup_table
-from neurotransfer.report.style import Look, looks, svg
 from neurotransfer.report.tables import curve_table, epochs_table, p_matrices, score_table, sizes_of
 from neurotransfer.report.wording import duration, joined
 

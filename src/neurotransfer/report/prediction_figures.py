@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from neurotransfer.pages.looks import Look
+from neurotransfer.pages.style import GREY, axes, figure, legend_below
 from neurotransfer.report.folder import Task
 from neurotransfer.report.prediction_tables import Agreement, roc_curve
-from neurotransfer.report.style import GREY, Look, axes, figure, legend_below
 from neurotransfer.report.wording import number
 from neurotransfer.statistics.metrics import auc
 

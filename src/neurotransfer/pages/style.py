@@ -1,8 +1,7 @@
-"""How figures look: one colour and one marker a strategy, quiet axes, and SVG that can stand inside a page."""
+"""How static figures look: quiet axes, a legend that covers nothing, and SVG that can stand inside a page."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
@@ -10,9 +9,6 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito 2008, without the yellow that cannot be seen on white
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
 GREY = "#767676"
 LIGHT = "#d9d9d9"
 INK = "#222222"
@@ -29,26 +25,6 @@ _SETTINGS: Any = {
     "svg.fonttype": "none",
     "path.simplify": False,
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """The colour and the marker by which a strategy is known in every figure of a page."""
-
-    colour: str
-    marker: str
-
-
-def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each name, by its position; no two alike below 40 names.
-
-    Example:
-        >>> looks(["baseline", "frozen"])["frozen"]
-        Look(colour='#D55E00', marker='s')
-    """
-    return {
-        name: Look(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]) for index, name in enumerate(names)
-    }
 
 
 def figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:

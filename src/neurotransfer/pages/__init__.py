@@ -1,0 +1,1 @@
+"""Pages as values: what stands on one, apart from how a browser or matplotlib draws it."""

@@ -1,0 +1,28 @@
+"""One colour and one marker for whatever is shown in several figures of a page: a strategy, a cohort."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Okabe and Ito 2008, without the yellow that cannot be seen on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colour and the marker by which a strategy is known in every figure of a page."""
+
+    colour: str
+    marker: str
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """A look for each name, by its position; no two alike below 40 names.
+
+    Example:
+        >>> looks(["baseline", "frozen"])["frozen"]
+        Look(colour='#D55E00', marker='s')
+    """
+    return {
+        name: Look(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]) for index, name in enumerate(names)
+    }

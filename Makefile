@@ -1,8 +1,8 @@
-# The entrance: make demo, make test, make lint, make fix, make test-more, make help
+# The entrance: make demo, make test, make lint, make fix, make test-more, make test-browser, make help
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-more bench lint fix clean
+.PHONY: help demo test test-more test-browser web bench lint fix clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -20,8 +20,14 @@ demo: .venv/installed  ## simulate heads, pretrain, compare all strategies, writ
 test: .venv/installed  ## the tests that need no GPU, no network and no data (some minutes)
 	$(BIN)/python -m pytest -q -n 2
 
-test-more: .venv/installed  ## the slow tests, those on real heads and those in a browser, as far as they can run here
-	$(BIN)/python -m pytest -q -n 2 -m 'slow or shared or browser'
+test-more: .venv/installed  ## the slow tests and those on real heads, as far as they can run here
+	$(BIN)/python -m pytest -q -n 2 -m 'slow or shared'
+
+test-browser: .venv/installed  ## the pages in a real browser, Debian's Chromium; screenshots in browser-screenshots/
+	NEUROTRANSFER_SCREENSHOTS=$(CURDIR)/browser-screenshots $(BIN)/python -m pytest -q -n 2 -m browser
+
+web:  ## bundle what the pages need in a browser anew, with npm; what it writes is committed
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 bench: .venv/installed  ## tables of speed: ours against a plain loop, TorchIO, and what the machine can multiply (under 10 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
@@ -46,4 +52,4 @@ fix: .venv/installed  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 clean:  ## remove what was made here
-	rm -rf .venv demo-run .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv demo-run browser-screenshots .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -13,7 +13,7 @@ GREY = "#767676"
 LIGHT = "#d9d9d9"
 INK = "#222222"
 WIDTH, HEIGHT = 5.4, 3.9
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -29,13 +29,13 @@ _SETTINGS: Any = {
 
 def figure(width: float = WIDTH, height: float = HEIGHT) -> Figure:
     """An empty figure, sizes in inches, whose parts make room for one another."""
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         return Figure(figsize=(width, height), layout="constrained")
 
 
 def axes(figure: Figure) -> Axes:
     """The one pair of axes of a figure, with a light horizontal grid and no box."""
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         ax = figure.subplots()
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color=LIGHT, linewidth=0.7)
@@ -45,7 +45,7 @@ def axes(figure: Figure) -> Axes:
 
 def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 3) -> None:
     """A legend under the axes, where it covers nothing."""
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure.legend(
             handles=list(handles),
             loc="outside lower center",
@@ -62,7 +62,7 @@ def svg(figure: Figure, name: str, title: str) -> str:
     `name` keeps the identifiers of several figures on one page apart.
     """
     buffer = StringIO()
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)

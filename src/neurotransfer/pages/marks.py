@@ -188,7 +188,12 @@ def _spacing(places: np.ndarray) -> float:
 
 
 def _rule(scene: Scene, layer: Layer, rows: pd.DataFrame) -> None:
-    style = {"color": GREY, "linewidth": 1, "linestyle": (0, (2, 2)) if layer.quiet else "-", "zorder": 1}
+    style: dict[str, Any] = {
+        "color": GREY,
+        "linewidth": 1,
+        "linestyle": (0, (2, 2)) if layer.quiet else "-",
+        "zorder": 1,
+    }
     for _, row in rows.iterrows():
         if layer.x is None and layer.y is not None:
             scene.ax.axhline(float(row[layer.y]), **style)

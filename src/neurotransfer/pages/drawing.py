@@ -93,14 +93,13 @@ def _numbers(values: pd.Series) -> np.ndarray:
 
 
 def _colour_ends(found: Shown) -> tuple[float, float]:
+    values = np.concatenate([[], *(_numbers(rows[layer.value]) for layer, rows in found.layers if layer.value)])
     if found.figure.ends is not None:
         return found.figure.ends
-    if found.figure.colours == "diverging":
-        return -1.0, 1.0
-    if found.figure.colours == "probability":
+    if found.figure.colours == "probability" or not len(values):
         return 0.0, 1.0
-    values = np.concatenate([[], *(_numbers(rows[layer.value]) for layer, rows in found.layers if layer.value)])
-    return (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    most = float(np.abs(values).max()) or 1.0
+    return (-most, most) if found.figure.colours == "diverging" else (float(values.min()), float(values.max()))
 
 
 def _size(found: Shown, handles: list[Any]) -> tuple[float, float]:

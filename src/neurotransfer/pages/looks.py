@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 # Okabe and Ito 2008, without the yellow that cannot be seen on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
-# of cells: (place from 0 to 1, colour) of what lies between the ends of the scale; colours between are mixed
-STOPS: Mapping[str, tuple[tuple[float, str], ...]] = {
-    "diverging": ((0.0, "#2166AC"), (0.25, "#92C5DE"), (0.5, "#F7F7F7"), (0.75, "#F4A582"), (1.0, "#B2182B")),
-    "sequential": ((0.0, "#F7FBFF"), (0.25, "#C6DBEF"), (0.5, "#6BAED6"), (0.75, "#2171B5"), (1.0, "#08306B")),
-}
+# of cells, by the names that matplotlib has for them
+COLOUR_MAPS: Mapping[str, str] = {"diverging": "RdBu_r", "sequential": "viridis"}
 # of p-values: (below, colour), from the smallest p
-STEPS: tuple[tuple[float, str], ...] = ((0.001, "#08519C"), (0.01, "#4292C6"), (0.05, "#9ECAE1"), (1.1, "#F2F2F2"))
+STEPS: tuple[tuple[float, str], ...] = ((0.001, "#08519c"), (0.01, "#3182bd"), (0.05, "#7fb9de"), (inf, "#f3f5f7"))
 
 
 @dataclass(frozen=True)

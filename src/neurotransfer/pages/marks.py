@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, to_rgb
+from matplotlib.patches import Rectangle
 
-from neurotransfer.pages.looks import STEPS, STOPS, Look
+from neurotransfer.pages.looks import COLOUR_MAPS, STEPS, Look
 from neurotransfer.pages.model import Layer
 from neurotransfer.pages.style import GREY, INK
 
@@ -47,9 +49,9 @@ class Scene:
         return values.astype(str).map(places).to_numpy(float) if places else values.to_numpy(float)
 
 
-def colour_map(name: str) -> LinearSegmentedColormap:
-    """A scale of STOPS as matplotlib knows them."""
-    return LinearSegmentedColormap.from_list(name, list(STOPS[name]))
+def colour_map(name: str) -> Colormap:
+    """A scale of cells as matplotlib knows it."""
+    return colormaps[COLOUR_MAPS[name]]
 
 
 def cell_colour(value: float, colours: str, ends: tuple[float, float]) -> str | tuple[float, ...]:
@@ -57,7 +59,7 @@ def cell_colour(value: float, colours: str, ends: tuple[float, float]) -> str | 
 
     Example:
         >>> cell_colour(0.03, "probability", (0, 1)), cell_colour(float("nan"), "diverging", (-1, 1))
-        ('#9ECAE1', 'white')
+        ('#7fb9de', 'white')
     """
     if not np.isfinite(value):
         return "white"
@@ -171,15 +173,9 @@ def _cell(scene: Scene, layer: Layer, rows: pd.DataFrame) -> None:
     for across, up, value, text in zip(x, y, values, texts, strict=True):
         colour = cell_colour(value, scene.colours, scene.ends)
         corner = (across - wide / 2, up - high / 2)
-        scene.ax.add_patch(_rectangle(corner, wide, high, colour))
+        scene.ax.add_patch(Rectangle(corner, wide, high, facecolor=colour, edgecolor="white", linewidth=0.8, zorder=1))
         if text:
             scene.ax.text(across, up, text, ha="center", va="center", fontsize=8, color=ink_on(colour))
-
-
-def _rectangle(corner: tuple[float, float], wide: float, high: float, colour: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle(corner, wide, high, facecolor=colour, edgecolor="white", linewidth=0.8, zorder=1)
 
 
 def _spacing(places: np.ndarray) -> float:

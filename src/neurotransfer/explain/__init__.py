@@ -1,0 +1,1 @@
+"""What a network holds: its features, and maps of what it looks at."""

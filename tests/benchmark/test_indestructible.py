@@ -130,6 +130,7 @@ def test_workers_of_this_machine_that_are_killed_at_random(quiet, study_file, tm
     assert status(tmp_path / "run").state == "done"
 
 
+@pytest.mark.timeout(2700)
 def test_twenty_runs_on_dask_workers_that_are_killed_at_random(quiet, values, tmp_path):
     dice, study, kills, stop = random.Random(7), parse_study(values), [], threading.Event()
 

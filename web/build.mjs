@@ -1,0 +1,50 @@
+// Makes the bundles that come with the package, and the licences of what is in them.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { build } from "esbuild";
+
+const ASSETS = new URL("../src/neurotransfer/pages/assets/", import.meta.url);
+const shared = {
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  charset: "ascii",
+  legalComments: "none",
+  write: false,
+  metafile: true,
+  absWorkingDir: new URL(".", import.meta.url).pathname,
+};
+
+async function bundle(entry, file) {
+  const { outputFiles, metafile } = await build({ ...shared, entryPoints: [entry] });
+  writeFileSync(new URL(file, ASSETS), outputFiles[0].contents);
+  return Object.keys(metafile.inputs);
+}
+
+function packageOf(input) {
+  const parts = input.split("node_modules/").at(-1).split("/");
+  return parts[0].startsWith("@") ? parts.slice(0, 2).join("/") : parts[0];
+}
+
+function licence(name) {
+  const folder = `node_modules/${name}`;
+  const { version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
+  return `${name} ${version} (${license})\n\n${licenceText(folder)}`;
+}
+
+function licenceText(folder) {
+  for (const file of ["LICENSE", "LICENSE.md", "LICENSE.txt", "license", "LICENCE"]) {
+    try {
+      return readFileSync(`${folder}/${file}`, "utf8").trim();
+    } catch {
+      // the next name
+    }
+  }
+  throw new Error(`${folder} comes without the text of its licence`);
+}
+
+const inputs = [...(await bundle("src/main.js", "page.js"))];
+const packages = [...new Set(inputs.filter((input) => input.includes("node_modules/")).map(packageOf))].sort();
+const rule = `\n\n${"-".repeat(80)}\n\n`;
+writeFileSync(new URL("LICENCES.txt", ASSETS), packages.map(licence).join(rule) + "\n");

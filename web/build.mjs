@@ -1,9 +1,13 @@
 // Makes the bundles that come with the package, and the licences of what is in them.
 
 import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
-const ASSETS = new URL("../src/neurotransfer/pages/assets/", import.meta.url);
+process.chdir(new URL(".", import.meta.url).pathname);
+// another folder than the package's own is for who wants to compare
+const ASSETS = pathToFileURL(`${resolve(process.argv[2] ?? "../src/neurotransfer/pages/assets")}/`);
 const shared = {
   bundle: true,
   minify: true,
@@ -13,11 +17,15 @@ const shared = {
   legalComments: "none",
   write: false,
   metafile: true,
-  absWorkingDir: new URL(".", import.meta.url).pathname,
 };
 
-async function bundle(entry, file) {
-  const { outputFiles, metafile } = await build({ ...shared, entryPoints: [entry] });
+// namespaces of an empty module lack every name, which esbuild rightly warns of
+const withoutZarr = { alias: { zarrita: "./src/no-zarr.js" }, logOverride: { "import-is-undefined": "silent" } };
+// a package of npm that comes without the text of its licence: the text is kept here
+const KEPT = { "@niivue/niivue": "licences/niivue.txt" };
+
+async function bundle(entry, file, options = {}) {
+  const { outputFiles, metafile } = await build({ ...shared, ...options, entryPoints: [entry] });
   writeFileSync(new URL(file, ASSETS), outputFiles[0].contents);
   return Object.keys(metafile.inputs);
 }
@@ -30,7 +38,7 @@ function packageOf(input) {
 function licence(name) {
   const folder = `node_modules/${name}`;
   const { version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
-  return `${name} ${version} (${license})\n\n${licenceText(folder)}`;
+  return `${name} ${version} (${license})\n\n${name in KEPT ? readFileSync(KEPT[name], "utf8").trim() : licenceText(folder)}`;
 }
 
 function licenceText(folder) {
@@ -44,7 +52,10 @@ function licenceText(folder) {
   throw new Error(`${folder} comes without the text of its licence`);
 }
 
-const inputs = [...(await bundle("src/main.js", "page.js"))];
+const inputs = [
+  ...(await bundle("src/main.js", "page.js")),
+  ...(await bundle("src/viewer.js", "niivue.js", { globalName: "niivue", ...withoutZarr })),
+];
 const packages = [...new Set(inputs.filter((input) => input.includes("node_modules/")).map(packageOf))].sort();
 const rule = `\n\n${"-".repeat(80)}\n\n`;
 writeFileSync(new URL("LICENCES.txt", ASSETS), packages.map(licence).join(rule) + "\n");

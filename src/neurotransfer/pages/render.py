@@ -3,11 +3,12 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from neurotransfer.errors import InputError
@@ -36,8 +37,21 @@ def render(page: Page, statics: Mapping[str, str] | None = None) -> str:
     """
     statics = statics or {}
     _check_names(page, statics)
-    scripts = [_asset("page.js")]
+    script = _asset("page.js")
     viewer = _asset("niivue.js") if volumes_of(page) else ""
+    text = _template().render(
+        page=page,
+        statics={name: Markup(svg) for name, svg in statics.items()},
+        style=Markup(_asset("page.css")),
+        script=Markup(script),
+        viewer=Markup(viewer),
+        hashes=" ".join(_hash(each) for each in (script, viewer) if each),
+    )
+    return text + "\n"
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("neurotransfer.pages", "."),
         autoescape=True,
@@ -46,23 +60,16 @@ def render(page: Page, statics: Mapping[str, str] | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"kind": _kind, "json_of": _json_of, "base64": _base64}
-    template = environment.get_template("page.html.j2")
-    text = template.render(
-        page=page,
-        statics={name: Markup(svg) for name, svg in statics.items()},
-        style=Markup(_asset("page.css")),
-        script=Markup(scripts[0]),
-        viewer=Markup(viewer),
-        hashes=" ".join(_hash(script) for script in (*scripts, viewer) if script),
-    )
-    return text + "\n"
+    return environment.get_template("page.html.j2")
 
 
+@cache
 def _asset(name: str) -> str:
     text = (files("neurotransfer.pages") / _ASSETS / name).read_text(encoding="utf-8")
     return text.strip()
 
 
+@cache
 def _hash(script: str) -> str:
     return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
 

@@ -21,13 +21,13 @@ from neurotransfer.view.volumes import can_be_shown_as_it_is, write_small
 
 HTML, CSS, JS = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 JSON, JPEG, NIFTI = "application/json", "image/jpeg", "application/octet-stream"
+MODULES = ("viewer", "choice", "dom", "grid", "marks", "one", "scene")
 # name in the address: package, file, type
 PAGES = {
     "": ("neurotransfer.view", "viewer.html", HTML),
     "viewer.css": ("neurotransfer.view", "viewer.css", CSS),
-    "viewer.js": ("neurotransfer.view", "viewer.js", JS),
-    "choice.js": ("neurotransfer.view", "choice.js", JS),
-    "scene.js": ("neurotransfer.view", "scene.js", JS),
+    **{f"{name}.js": ("neurotransfer.view", f"{name}.js", JS) for name in MODULES},
+    "page.css": ("neurotransfer.pages", "page.css", CSS),
     "niivue.js": ("neurotransfer.pages", "niivue.js", JS),
 }
 _NUMBER = r"(0|[1-9]\d{0,8})"

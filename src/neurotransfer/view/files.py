@@ -1,19 +1,22 @@
 """Which files belong to a scan: its image, the mask beside it, the maps of relevance made of it."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from neurotransfer.artifacts import is_file, is_folder
 from neurotransfer.cohort.bids import entities
 from neurotransfer.cohort.files import folders_below, is_image_name, scan_stem
+from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.errors import InputError
-from neurotransfer.view.scans import MAP, File
+from neurotransfer.view.scans import KEYS, MAP, File
 
 MASK_END, SCAN_END = "_mask", "_T1w"
 # entities that a mask need not share with its scan
 OWN = ("desc", "res", "den")
 DEEPEST = 4
+METHOD, TABLE = "_map-", "maps.parquet"
 
 
 def real(path: Path) -> Path | None:
@@ -91,12 +94,13 @@ def maps_below(folder: Path) -> dict[tuple[str, str], list[File]]:
         raise InputError(
             f"there is no folder of maps {str(folder)!r}; give one that `neurotransfer explain maps` wrote"
         )
+    owners = _owners_in(folder)
     found: dict[tuple[str, str], list[File]] = {}
     folders = [folder, *folders_below(folder, DEEPEST)[0]]
-    for path in sorted(path for each in folders for path in each.glob("*map-*.nii*") if not path.name.startswith(".")):
+    for path in sorted(path for each in folders for path in each.glob(f"*{METHOD}*.nii*") if path.name[0] != "."):
         followed = inside(path, folder)
         if followed is not None:
-            found.setdefault(_owner(path), []).append(File(followed, _label(path)))
+            found.setdefault(_owner(path, owners), []).append(File(followed, _label(path)))
     if not found:
         raise InputError(
             f"{str(folder)!r} holds no map (*_map-NAME.nii.gz); give a folder that `neurotransfer explain maps` wrote"
@@ -104,24 +108,38 @@ def maps_below(folder: Path) -> dict[tuple[str, str], list[File]]:
     return found
 
 
-def _owner(path: Path) -> tuple[str, str]:
+def _owners_in(folder: Path) -> Mapping[str, tuple[str, str]]:
+    """Whose maps they are, by how their names begin, as the table of the maps says it; empty without a table."""
+    path = next((place / TABLE for place in (folder, folder.parent) if is_file(place / TABLE)), None)
+    table = None if path is None else read_text_table(path)
+    if table is None or "stem" not in table:
+        return {}
+    return {stem: (who, when) for stem, who, when in table[["stem", *KEYS]].itertuples(index=False)}
+
+
+def _owner(path: Path, owners: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    stem = re.split(rf"_(?:space|target|desc|{METHOD[1:-1]})-", scan_stem(path))[0]
+    if stem in owners:
+        return owners[stem]
     found = entities(path)
     if "sub" in found:
         return f"sub-{found['sub']}", f"ses-{found['ses']}" if "ses" in found else ""
-    return scan_stem(path).split("_map-")[0].split("_target-")[0], ""
+    return stem, ""
 
 
 def _label(path: Path) -> str:
     """How a map is called: its method, and whatever else tells it from the others.
 
     Example:
-        >>> _label(Path("sub-01_target-age_space-model_map-occlusion.nii.gz"))
-        'occlusion (target age, space model)'
+        >>> _label(Path("sub-01_space-scan_map-occlusion.nii.gz"))
+        "occlusion, on the scan's voxels"
+        >>> _label(Path("sub-01_target-age_map-lrp.nii.gz"))
+        'lrp, target age'
     """
     found = entities(path)
-    method = scan_stem(path).rsplit("map-", 1)[-1]
-    rest = ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("sub", "ses", "map"))
-    return f"{method} ({rest})" if rest else method
+    rest = [name for name in found if name not in ("sub", "ses", METHOD[1:-1])]
+    said = [f"on the {found[name]}'s voxels" if name == "space" else f"{name} {found[name]}" for name in rest]
+    return ", ".join([scan_stem(path).rsplit(METHOD, 1)[-1], *said])
 
 
 def with_maps(

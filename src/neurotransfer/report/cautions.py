@@ -30,13 +30,13 @@ def _replicates(run: RunFolder) -> list[str]:
     if n >= FEW_REPLICATES:
         return []
     smallest = max(2.0**-n, 1 / (N_PERMUTATIONS + 1))
-    n_tests = max(1, (len(run.strategies) - 1) * run.results["n"].nunique())
+    n_tests = max(1, len(run.strategies) * (len(run.strategies) - 1))
     adjusted = min(1.0, n_tests * smallest)
     verdict = "" if adjusted < ALPHA else ", so that no single difference can be called significant after it"
     return [
         f"Only {n} replicate{'s' * (n != 1)}: intervals are rough, and the smallest p that a paired permutation test "
-        f"can give is {number(smallest, 4)}, or {number(adjusted)} after Holm's correction for {n_tests} tests of a "
-        f"task{verdict}."
+        f"can give is {number(smallest, 4)}, or {number(adjusted)} after Holm's correction for the {n_tests} tests of all "
+        f"pairs of a size{verdict}."
     ]
 
 

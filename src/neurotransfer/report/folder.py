@@ -37,7 +37,10 @@ class Task:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """What a run folder holds; `manifest` is None while a run is not complete, the last two where there is no file."""
+    """What a run folder holds; `manifest` is None while a run is not complete, tables where there is no file.
+
+    `cohort_notes` are what the run says of its cohort, whom it left out for example.
+    """
 
     path: Path
     study: dict[str, Any]
@@ -47,6 +50,7 @@ class RunFolder:
     manifest: dict[str, Any] | None
     predictions: pd.DataFrame | None
     cohort: pd.DataFrame | None
+    cohort_notes: tuple[str, ...] = ()
 
 
 def read_run(path: Path) -> RunFolder:
@@ -73,7 +77,13 @@ def read_run(path: Path) -> RunFolder:
         manifest=read_json(path / MANIFEST) if (path / MANIFEST).is_file() else None,
         predictions=_optional(path / "predictions.parquet", PREDICTION_COLUMNS),
         cohort=_optional(path / "cohort.parquet", COHORT_COLUMNS),
+        cohort_notes=_cohort_notes(path / "cohort.json"),
     )
+
+
+def _cohort_notes(path: Path) -> tuple[str, ...]:
+    found = read_json(path) if path.is_file() else {}
+    return tuple(map(str, found.get("notes", []))) if isinstance(found, dict) else ()
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

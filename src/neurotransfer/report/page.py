@@ -1,96 +1,82 @@
-"""The page: everything that a run folder holds, put into the template."""
+"""A benchmark run as a page: what was found, a section a task, who was scanned, what was run."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neurotransfer.errors import InputError, unknown
 from neurotransfer.pages.looks import Look, looks
-from neurotransfer.pages.style import svg
+from neurotransfer.pages.model import Item, Page, Row, Section, Text
 from neurotransfer.published import CITATION, published_curves
 from neurotransfer.report.cautions import cautions, progress
-from neurotransfer.report.cells import failure_rows, matrix_grid, score_grid, subgroup_grid
-from neurotransfer.report.cohort_figures import pyramid_figure, pyramid_table
-from neurotransfer.report.curves import epochs_figure, learning_curves
-from neurotransfer.report.findings import Evidence, finding
-from neurotransfer.report.folder import RunFolder, Task
-from neurotransfer.report.prediction_figures import agreement_figure, roc_figure
-from neurotransfer.report.prediction_tables import agreement, axis_ends, predictions_of, subgroup_table
-from neurotransfer.report.tables import curve_table, epochs_table, p_matrices, score_table, sizes_of
-from neurotransfer.report.wording import duration, joined
+from neurotransfer.report.choices import edge_notes, effort_figure, optimism_figure, setting_figure
+from neurotransfer.report.curves import learning_curves
+from neurotransfer.report.evidence import Evidence, evidence_of
+from neurotransfer.report.findings import finding
+from neurotransfer.report.folder import RunFolder, Task, read_run
+from neurotransfer.report.naming import slugs
+from neurotransfer.report.pairs import difference_figure, pair_figure
+from neurotransfer.report.people import people_items
+from neurotransfer.report.predictions import prediction_figures, subgroup_items
+from neurotransfer.report.record import record_items
+from neurotransfer.report.score_tables import score_items
+from neurotransfer.report.tables import sizes_of
 
 Overlays = Mapping[str, str | Sequence[str] | pd.DataFrame]
-SHOWN_APART = ("name", "title", "description", "tasks", "strategies", "study", "pairs")
+READING = (
+    "Scores are means over replicates on scans that training never saw. Whether one strategy beats another is asked with a "
+    "one-sided paired permutation test over replicates; a sentence calls it a win where p stays below 0.05 after Holm's "
+    "correction over all pairs of that size. Which of two strategies is asked to be the better one is read off the same scores: "
+    "a filled marker of a learning curve, which is not corrected, comes by chance in up to one of ten comparisons with two "
+    "strategies alone, and in fewer with more. Replicates draw on one pool of people, so no interval and no p on this page says "
+    "how the result would vary with another cohort. “Not reliably better than chance” means that the 95 % bootstrap interval "
+    "of the mean includes the chance level."
+)
 
 
-def render(run: RunFolder, published: Overlays) -> str:
-    """The page of a run as HTML text.
+def page_of(path: Path, published: Overlays | None = None) -> Page:
+    """The page of a benchmark run; one that is not complete is shown as far as it goes.
+
+    Args:
+        path: the run folder that `benchmark` wrote.
+        published: for each task the name or names of published curves to lay under its own, or a table like
+            `published_curves`; the study's own choice when not given.
 
     Raises:
-        InputError: when `published` names a task or a curve that is not there.
+        InputError: when the folder or its results cannot be used, or `published` names a task or a curve that is not there.
     """
+    run, published = read_run(path), published or {}
     names = [task.name for task in run.tasks]
     for task in published:
         if task not in names:
             raise InputError(unknown("task", task, names))
-    environment = Environment(
-        loader=PackageLoader("neurotransfer.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    overlays = {task.name: _overlay(published.get(task.name, task.published)) for task in run.tasks}
+    known = looks(run.strategies)
+    evidences = [evidence_of(run, task) for task in run.tasks]
+    sections = [
+        Section(
+            f"task-{name}", evidence.task.label, _task_items(run, evidence, known, name, overlays[evidence.task.name])
+        )
+        for name, evidence in zip(slugs(names), evidences, strict=True)
+    ]
+    citation = CITATION if any(overlay is not None for overlay in overlays.values()) else ""
+    done = progress(run)
+    return Page(
+        title=run.study.get("title") or run.study.get("name") or run.path.name,
+        lead=run.study.get("description", ""),
+        found=[finding(evidence) for evidence in evidences],
+        sections=[
+            *sections,
+            Section("people", "Who was scanned", people_items(run)),
+            Section("record", "What was run, and how to run it again", record_items(run, citation)),
+        ],
+        cautions=cautions(run),
+        banner=f"This run is not complete: {done}. What follows may change; run the same neurotransfer benchmark command again "
+        "to go on."
+        if done
+        else "",
     )
-    return environment.get_template("page.html.j2").render(**_context(run, published)) + "\n"
-
-
-def _context(run: RunFolder, published: Overlays) -> dict[str, Any]:
-    shown = looks(run.strategies)
-    tasks = [_task_context(run, task, shown, published.get(task.name, task.published)) for task in run.tasks]
-    return {
-        "title": run.study.get("title") or run.study.get("name") or run.path.name,
-        "description": run.study.get("description", ""),
-        "complete": run.manifest is not None,
-        "progress": progress(run),
-        "cautions": cautions(run),
-        "tasks": tasks,
-        "cohort": _cohort_context(run),
-        "has_predictions": run.predictions is not None,
-        "citation": CITATION if any(task["overlaid"] for task in tasks) else "",
-        **_record(run),
-    }
-
-
-def _task_context(
-    run: RunFolder, task: Task, shown: dict[str, Look], published: str | Sequence[str] | pd.DataFrame
-) -> dict[str, Any]:
-    seed = int(run.study.get("seed", 0))
-    matrices = p_matrices(run.results, task, run.strategies, seed)
-    curves = {name: curve_table(run.results, task, run.strategies, matrices, name) for name in ("mean", "median")}
-    scored = score_table(run.results, task, run.strategies, seed)
-    overlay = _overlay(published)
-    panels = {
-        name: svg(learning_curves(curve, task, shown, name, overlay), f"{task.name}-{name}", _title(task, name))
-        for name, curve in curves.items()
-        if len(curve)
-    }
-    return {
-        "label": task.label,
-        "name": task.name,
-        "finding": finding(Evidence(task, curves["mean"], scored, matrices)),
-        "curves": list(panels.values()),
-        "epochs": _epochs(run, task, shown),
-        "matrices": [matrix_grid(n, matrix) for n, matrix in matrices.items() if len(matrix) > 1],
-        "scores": score_grid(scored, task),
-        "overlaid": overlay is not None,
-        "predictions": _predictions_context(run, task, shown),
-    }
-
-
-def _title(task: Task, statistic: str) -> str:
-    return f"Learning curves of {task.label}: {statistic} of {task.score} against the number of training {task.counted}"
 
 
 def _overlay(published: str | Sequence[str] | pd.DataFrame) -> pd.DataFrame | None:
@@ -100,90 +86,41 @@ def _overlay(published: str | Sequence[str] | pd.DataFrame) -> pd.DataFrame | No
     return pd.concat([published_curves(name) for name in names]) if names else None
 
 
-def _epochs(run: RunFolder, task: Task, shown: dict[str, Look]) -> str:
-    table = epochs_table(run.results, task, run.strategies)
-    if not len(table):
-        return ""
-    return svg(epochs_figure(table, task, shown), f"{task.name}-epochs", f"Epochs of {task.label} against n")
-
-
-def _predictions_context(run: RunFolder, task: Task, shown: dict[str, Look]) -> dict[str, Any]:
-    n = sizes_of(run.results, task)[-1]
-    if run.predictions is None or not len(predictions_of(run.predictions, task, n)):
-        return {"n": n, "figures": [], "subgroups": None, "kind": task.kind}
-    rows = predictions_of(run.predictions, task, n)
-    groups = subgroup_table(run.predictions, task, n, run.strategies)
-    column = run.study.get("subgroup") or "subgroup"
-    return {
-        "n": n,
-        "kind": task.kind,
-        "figures": _prediction_figures(rows, task, shown),
-        "subgroups": subgroup_grid(groups, task, column) if len(groups) else None,
-    }
-
-
-def _prediction_figures(rows: pd.DataFrame, task: Task, shown: dict[str, Look]) -> list[str]:
-    if task.kind == "binary":
-        return [svg(roc_figure(rows, task, shown), f"{task.name}-roc", f"ROC curves of {task.label}")]
-    if task.kind == "categorical":
-        return []
-    ends = axis_ends(rows)
-    figures = []
-    for index, (name, look) in enumerate(shown.items()):
-        part = rows[rows["strategy"] == name]
-        if len(part):
-            drawing = agreement_figure(agreement(part, ends), task, name, look)
-            figures.append(
-                svg(drawing, f"{task.name}-agreement-{index}", f"{task.label}, {name}: predicted against observed")
-            )
-    return figures
-
-
-def _cohort_context(run: RunFolder) -> dict[str, Any]:
-    if run.cohort is None:
-        return {"figure": "", "note": "The table of scans is not in this folder, so their ages are not shown."}
-    people = run.cohort["participant_id"].nunique()
-    note = f"{len(run.cohort)} scans of {people} participants."
-    table = pyramid_table(run.cohort)
-    if not len(table):
-        return {"figure": "", "note": f"{note} Age or sex is not known, so their distribution is not shown."}
-    left_out = len(run.cohort) - int(table["scans"].sum())
-    note += f" {left_out} without a known age or sex are not shown." if left_out else ""
-    title = "Number of scans by age, females above the axis and males below, stacked by cohort"
-    return {"figure": svg(pyramid_figure(table), "pyramid", title), "note": note}
-
-
-def _record(run: RunFolder) -> dict[str, Any]:
-    manifest = run.manifest or {}
-    provenance = dict(manifest.get("provenance", {}))
-    fits = [("fits", f"{len(run.results)}"), ("of these failed", f"{int(run.results['error'].notna().sum())}")]
-    times = [
-        (label, duration(float(manifest[key])))
-        for key, label in (("fit_seconds", "time of all fits added up"), ("seconds", "time of the last session"))
-        if key in manifest
+def _task_items(
+    run: RunFolder, evidence: Evidence, known: Mapping[str, Look], name: str, overlay: pd.DataFrame | None
+) -> list[Item]:
+    task = evidence.task
+    shown = {label: known[label] for label in evidence.strategies}
+    return [
+        learning_curves(evidence, shown, f"{name}-curves", overlay),
+        Text(READING, "quiet"),
+        *_side_by_side(
+            pair_figure(evidence, f"{name}-pairs"), difference_figure(evidence, shown, f"{name}-differences")
+        ),
+        score_items(evidence.scored, task, f"{name}-scores"),
+        *_predictions(run, evidence, shown, name),
+        *_side_by_side(
+            setting_figure(evidence, f"{name}-settings"), optimism_figure(evidence, shown, f"{name}-optimism")
+        ),
+        *edge_notes(evidence),
+        *_side_by_side(
+            effort_figure(evidence, shown, f"{name}-epochs", "epochs"),
+            effort_figure(evidence, shown, f"{name}-seconds", "seconds"),
+        ),
     ]
-    facts = [(key.replace("_", " "), _plain(value)) for key, value in run.study.items() if key not in SHOWN_APART]
-    return {
-        "command": manifest.get("command", ""),
-        "facts": [*facts, *fits, *times],
-        "strategies": run.study.get("strategies", []),
-        "models": {name: _model_facts(model) for name, model in manifest.get("models", {}).items()},
-        "versions": provenance.pop("versions", {}),
-        "provenance": [(key, _plain(value)) for key, value in provenance.items()],
-        "failures": failure_rows(run.results),
-        "study_json": json.dumps(run.study, indent=2, ensure_ascii=False),
-    }
 
 
-def _model_facts(model: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key.replace("_", " "), _plain(value)) for key, value in model.items()]
+def _side_by_side(*items: Item | None) -> list[Item]:
+    found = [item for item in items if item is not None]
+    return [Row(found)] if len(found) > 1 else found
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {_plain(part)}" for key, part in value.items()) or "none"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return joined([_plain(part) for part in value]) if value else "none"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "none" if value is None else str(value)
+def _predictions(run: RunFolder, evidence: Evidence, shown: Mapping[str, Look], name: str) -> list[Item]:
+    task: Task = evidence.task
+    if run.predictions is None:
+        text = "The table of predictions is not in this folder, so observed and predicted values are not shown."
+        return [Text(text, "quiet")]
+    sizes = sizes_of(evidence.results, task)
+    column = run.study.get("subgroup") or "subgroup"
+    groups = subgroup_items(run.predictions, task, sizes[-1], evidence.strategies, column, name)
+    return [*_side_by_side(*prediction_figures(run.predictions, task, sizes, shown, name)), *groups]

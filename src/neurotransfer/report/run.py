@@ -1,35 +1,59 @@
-"""`report`: a run folder to one self-contained page."""
+"""`report`: what a command left on the disk to one self-contained page, and its figures as files."""
 
 from pathlib import Path
 
 from neurotransfer.artifacts import write_atomically
 from neurotransfer.errors import InputError
-from neurotransfer.report.folder import read_run
-from neurotransfer.report.page import Overlays, render
+from neurotransfer.pages.model import Page, figures_of
+from neurotransfer.pages.render import render
+from neurotransfer.pages.static import save_figures, static_svg
+from neurotransfer.report.kinds import KINDS, kind_of
+from neurotransfer.report.page import Overlays, page_of
 
 SUFFIXES = (".html", ".htm")
 
 
-def report(run: Path | str, out: Path | str | None = None, *, published: Overlays | None = None) -> Path:
-    """Write the page of a benchmark run and return where it lies; nothing else is written.
+def report(
+    run: Path | str,
+    out: Path | str | None = None,
+    *,
+    published: Overlays | None = None,
+    figures: Path | str | None = None,
+) -> Path:
+    """Write the page of what a command left on the disk and return where it lies.
 
-    The page needs no script and loads nothing; the same run gives the same page, byte for byte.
+    The page loads nothing; the same input gives the same page, byte for byte.
 
     Args:
-        run: the run folder that `benchmark` wrote; one that is not complete is shown as far as it goes.
-        out: the page; RUN/report.html when not given.
-        published: for each task the name or names of published curves to lay under its own, or a table like
+        run: the run folder that `benchmark` wrote, or anything else of KINDS; a run that is not complete is shown as far as it goes.
+        out: the page; report.html in the folder, or beside the file, when not given.
+        published: of a benchmark run, for each task the name or names of published curves to lay under its own, or a table like
             `published_curves`; the study's own choice when not given.
+        figures: a folder for every figure as SVG, PDF and PNG and its numbers as CSV; not written when not given.
 
     Raises:
-        InputError: when the folder, its results or a published curve are not there or cannot be used, or `out` is no
+        InputError: when nothing is recognised or what is there cannot be used, a published curve is not there, or `out` is no
             name of a page.
         StorageError: when the page cannot be written.
     """
-    found = read_run(Path(run))
-    path = Path(out) if out is not None else found.path / "report.html"
+    source = Path(run)
+    path = Path(out) if out is not None else (source if source.is_dir() else source.parent) / "report.html"
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"the page {str(path)!r} needs the ending {' or '.join(SUFFIXES)}; give another --out")
-    page = render(found, published or {})
-    write_atomically(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    page = _page(source, published)
+    text = render(page, {figure.name: static_svg(figure) for figure in figures_of(page)})
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    if figures is not None:
+        save_figures(page, figures)
     return path
+
+
+def _page(source: Path, published: Overlays | None) -> Page:
+    kind = kind_of(source)
+    if kind == "benchmark":
+        return page_of(source, published)
+    if published:
+        raise InputError(
+            f"published curves go with a benchmark run, and {str(source)!r} is {KINDS[kind].what}; leave them out"
+        )
+    return KINDS[kind].page(source)

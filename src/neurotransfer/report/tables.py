@@ -1,5 +1,6 @@
 """From the table of fits to the tables that the page shows; every number of the page comes from here."""
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -28,14 +29,23 @@ def replicate_table(
     return wide.reindex(columns=list(strategies)).astype(float).rename_axis(columns=None)
 
 
-def p_matrices(results: pd.DataFrame, task: Task, strategies: Iterable[str], seed: int = 0) -> dict[int, pd.DataFrame]:
-    """For each training size, the p that the strategy of the row beats that of the column on the score shown."""
-    names = list(strategies)
+def scores_of(task: Task) -> list[str]:
+    """The scores that exist for a task's kind, the one that is shown first before the others."""
+    names = [name for name, score in SCORES.items() if task.kind in score.kinds]
+    return sorted(names, key=lambda name: name != task.score)
+
+
+def p_matrices(
+    results: pd.DataFrame, task: Task, strategies: Iterable[str], seed: int = 0, score: str = ""
+) -> dict[int, pd.DataFrame]:
+    """For each training size, the p that the strategy of the row beats that of the column on a score, by default the one shown."""
+    names, own = list(strategies), score in ("", task.score)
+    score = score or task.score
     return {
         n: pairwise_matrix(
-            replicate_table(results, task, n, names).dropna(axis=1, how="all"),
-            higher_is_better=SCORES[task.score].higher_is_better,
-            generator=stream(seed, "report", task.name, n),
+            replicate_table(results, task, n, names, f"test_{score}").dropna(axis=1, how="all"),
+            higher_is_better=SCORES[score].higher_is_better,
+            generator=stream(seed, "report", task.name, n, *([] if own else [score])),
         )
         for n in sizes_of(results, task)
     }
@@ -54,31 +64,76 @@ def curve_table(
     strategies: Iterable[str],
     matrices: dict[int, pd.DataFrame],
     statistic: str = "mean",
+    *,
+    score: str = "",
+    seed: int = 0,
 ) -> pd.DataFrame:
     """The learning curve of a task: a row a size and strategy, best first, with its test against the next best.
 
-    Columns: `n`, `strategy`, `value`, `low`, `high` (mean -+ 1.96 SEM; NaN for medians), `replicates`, `next_best`,
-    `difference`, `p`, `better` (p < 0.05) and `p_holm`, adjusted over all such tests of the task.
+    Columns: `n`, `strategy`, `value`, `low`, `high` (mean -+ 1.96 SEM; of a median its 95 % bootstrap interval), `replicates`,
+    `next_best`, `difference`, `p`, `better` (p < 0.05) and `p_holm`, adjusted over all such tests of the task. `matrices` are
+    those of the same score.
     """
-    parts = [_ranked(results, task, list(strategies), n, matrix, statistic) for n, matrix in matrices.items()]
+    names, score = list(strategies), score or task.score
+    parts = [_ranked(results, task, names, n, matrix, statistic, score, seed) for n, matrix in matrices.items()]
     curve = pd.concat(parts, ignore_index=True)
     return curve.assign(p_holm=holm(curve["p"].to_numpy(float)))
 
 
 def _ranked(
-    results: pd.DataFrame, task: Task, strategies: list[str], n: int, matrix: pd.DataFrame, statistic: str
+    results: pd.DataFrame,
+    task: Task,
+    strategies: list[str],
+    n: int,
+    matrix: pd.DataFrame,
+    statistic: str,
+    score: str,
+    seed: int,
 ) -> pd.DataFrame:
-    table = replicate_table(results, task, n, strategies)
-    higher = SCORES[task.score].higher_is_better
+    table = replicate_table(results, task, n, strategies, f"test_{score}")
+    higher = SCORES[score].higher_is_better
     ranked = beats_next_best(table, statistic=statistic, higher_is_better=higher, matrix=matrix)
-    found = {name: summary(table[name].to_numpy()) for name in ranked.index}
-    shown = statistic == "mean"
+    found = [summary(table[name].to_numpy()) for name in ranked.index]
+    ends = [(each.low, each.high) for each in found]
+    if statistic == "median":
+        streams = [stream(seed, "report", n, name, score, "median") for name in ranked.index]
+        ends = [
+            bootstrap_interval(table[name].to_numpy(), "median", generator=each)
+            for name, each in zip(ranked.index, streams, strict=True)
+        ]
     return ranked.rename_axis("strategy").reset_index().assign(
         n=n,
-        low=[found[name].low if shown else np.nan for name in ranked.index],
-        high=[found[name].high if shown else np.nan for name in ranked.index],
-        replicates=[found[name].n for name in ranked.index],
+        low=[low for low, _ in ends],
+        high=[high for _, high in ends],
+        replicates=[each.n for each in found],
     )  # fmt: skip
+
+
+def difference_table(
+    results: pd.DataFrame,
+    task: Task,
+    strategies: Iterable[str],
+    score: str,
+    matrices: dict[int, pd.DataFrame],
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How far every strategy is from every other, by replicates that both have.
+
+    Columns: `n`, `reference`, `strategy`, `difference` (mean of strategy - reference), `low`, `high` (its 95 % interval: whole
+    replicates are drawn again, Efron 1979), `pairs`, `p` (that the strategy beats the reference) and `better` (p < 0.05).
+    """
+    rows = []
+    for n, matrix in matrices.items():
+        table = replicate_table(results, task, n, strategies, f"test_{score}")
+        for one, other in itertools.combinations(matrix.index, 2):
+            pairs = (table[one] - table[other]).dropna().to_numpy()
+            low, high = bootstrap_interval(pairs, generator=stream(seed, "report", task.name, n, score, one, other))
+            mean = float(pairs.mean()) if len(pairs) else np.nan
+            rows.append((n, other, one, mean, low, high, len(pairs), matrix.loc[one, other]))
+            rows.append((n, one, other, -mean, -high, -low, len(pairs), matrix.loc[other, one]))
+    columns = ["n", "reference", "strategy", "difference", "low", "high", "pairs", "p"]
+    found = pd.DataFrame(rows, columns=columns)
+    return found.assign(better=found["p"] < ALPHA)
 
 
 def score_table(results: pd.DataFrame, task: Task, strategies: Iterable[str], seed: int = 0) -> pd.DataFrame:
@@ -89,7 +144,7 @@ def score_table(results: pd.DataFrame, task: Task, strategies: Iterable[str], se
     """
     rows = []
     for n in sizes_of(results, task):
-        for name in (name for name, score in SCORES.items() if task.kind in score.kinds):
+        for name in (name for name in SCORES if name in scores_of(task)):
             table = replicate_table(results, task, n, strategies, f"test_{name}")
             rows += [_score_row(n, strategy, name, table[strategy].to_numpy(), seed) for strategy in table]
     return pd.DataFrame(rows)
@@ -104,11 +159,7 @@ def _score_row(n: int, strategy: str, score: str, values: np.ndarray, seed: int)
 
 def chance_score(task: Task) -> str:
     """The score to compare with chance: the one shown, else the relative error (a mean absolute error has no level)."""
-    return task.score if SCORES[task.score].chance is not None else "rae" if "rae" in _scores_of(task) else "auc"
-
-
-def _scores_of(task: Task) -> list[str]:
-    return [name for name, score in SCORES.items() if task.kind in score.kinds]
+    return task.score if SCORES[task.score].chance is not None else "rae" if "rae" in scores_of(task) else "auc"
 
 
 def no_better_than_chance(scored: pd.DataFrame, task: Task, n: int) -> list[str]:
@@ -118,26 +169,6 @@ def no_better_than_chance(scored: pd.DataFrame, task: Task, n: int) -> list[str]
     rows = scored[(scored["n"] == n) & (scored["score"] == name)].dropna(subset=["mean"])
     better = rows["low"] > level if SCORES[name].higher_is_better else rows["high"] < level
     return list(rows.loc[~better, "strategy"])
-
-
-def beaten_by(bar: str, matrix: pd.DataFrame, alpha: float = ALPHA) -> list[str]:
-    """The strategies that `bar` beats with p below `alpha`, each comparison by itself; empty without that strategy."""
-    if bar not in matrix.index:
-        return []
-    return [str(name) for name in matrix.columns if name != bar and matrix.loc[bar, name] < alpha]
-
-
-def epochs_table(results: pd.DataFrame, task: Task, strategies: Iterable[str]) -> pd.DataFrame:
-    """How long the selected fits trained: `n`, `strategy`, `mean`, `sem`; without strategies that train no epoch."""
-    rows = []
-    for n in sizes_of(results, task):
-        table = replicate_table(results, task, n, strategies, "epochs")
-        for strategy in table:
-            found = summary(table[strategy].to_numpy())
-            rows.append({"n": n, "strategy": strategy, "mean": found.mean, "sem": found.sem})
-    table = pd.DataFrame(rows)
-    trained = table.groupby("strategy")["mean"].transform("max") > 0
-    return table[trained].reset_index(drop=True)
 
 
 def failure_table(results: pd.DataFrame) -> pd.DataFrame:

@@ -3,17 +3,40 @@
 import math
 from collections.abc import Sequence
 
+from neurotransfer.report.folder import Task
+from neurotransfer.statistics import SCORES
+
 NONE = "–"
+
+
+def score_label(score: str, task: Task) -> str:
+    """What an axis says of a score, with the unit where it has one."""
+    return f"{SCORES[score].label} ({task.unit})" if score == "mae" and task.unit else SCORES[score].label
 
 
 def number(value: float, digits: int = 3) -> str:
     """A number with fixed digits after the point, a dash where it is missing.
 
     Example:
-        >>> number(0.12345), number(-0.5, 1), number(float("nan"))
-        ('0.123', '−0.5', '–')
+        >>> number(0.12345), number(-0.5, 1), number(-0.0001), number(float("nan"))
+        ('0.123', '−0.5', '0.000', '–')
     """
-    return NONE if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    if math.isnan(value):
+        return NONE
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share as whole percent.
+
+    Example:
+        >>> percent(0.556), percent(0.001), percent(0.999)
+        ('56 %', '< 1 %', '> 99 %')
+    """
+    if 0 < share < 0.005:
+        return "< 1 %"
+    return "> 99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"
 
 
 def probability(p: float) -> str:
@@ -39,14 +62,14 @@ def p_equals(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def joined(names: Sequence[str]) -> str:
-    """Names as a list in a sentence.
+def joined(names: Sequence[str], last: str = "and") -> str:
+    """Names as a list in a sentence, with `last` before the last one.
 
     Example:
         >>> joined(["a", "b", "c"])
         'a, b and c'
     """
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
+    return ", ".join(names[:-1]) + (f" {last} " if len(names) > 1 else "") + "".join(names[-1:])
 
 
 def duration(seconds: float) -> str:

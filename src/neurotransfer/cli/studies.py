@@ -123,19 +123,27 @@ def rules(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, or anything else that a report can be made of.")],
     out: Annotated[
         Path | None, typer.Option(help="The page to write; report.html in the run folder when not given.")
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder for every figure as SVG, PDF and PNG, one a combination of choices, and its numbers as CSV."
+        ),
     ] = None,
     published: Annotated[
         list[str] | None, typer.Option(help="TASK=CURVE: lay the talk's published curve over a task; may be repeated.")
     ] = None,
 ) -> None:
-    """Write one self-contained page with the learning curves and all that belongs to them."""
+    """Write one self-contained page: what was found, and the figures and numbers that it rests on."""
     from neurotransfer.report import report as run_report
 
-    page = run_report(run, out, published=_overlays(published or []))
+    page = run_report(run, out, published=_overlays(published or []), figures=figures)
     print(f"The page lies in {page}")
+    if figures is not None:
+        print(f"The figures lie in {figures}")
 
 
 def _overlays(texts: list[str]) -> dict[str, str]:

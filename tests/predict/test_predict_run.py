@@ -119,12 +119,13 @@ def test_the_columns_of_the_table(table, cohort):
         *("scanner", "scanner_probability_c", "scanner_probability_a", "scanner_probability_b"),
         *("education_level", "education", "education_probability_none", "education_probability_school"),
         *("education_probability_college", "education_probability_university"),
+        *("age_observed", "sex_observed", "site"),
         *("age_gap", "age_gap_corrected", "contract"),
     ]
     pd.testing.assert_frame_equal(table[KEYS], cohort.table[KEYS])
     # seven people are too few for a line
     assert table["age_gap_corrected"].isna().all()
-    assert not table.drop(columns="age_gap_corrected").isna().any().any()
+    assert not table.drop(columns=["age_gap_corrected", "sex_observed"]).isna().any().any()
     assert (table["contract"] == "kept").all()
 
 
@@ -206,7 +207,9 @@ def test_the_cohort_is_left_as_it_was_and_nothing_stays_on_the_disk(cohort, mode
 def test_labels_of_the_table_are_not_looked_at(table, cohort, model):
     nonsense = cohort.table.assign(age="unknown", sex="x").drop(columns=["diagnosis", "bmi"])
     found = predict(model, Cohort("nonsense", nonsense))
-    pd.testing.assert_frame_equal(found, table.drop(columns=["age_gap", "age_gap_corrected"]))
+    pd.testing.assert_frame_equal(
+        found, table.drop(columns=["age_gap", "age_gap_corrected", "age_observed", "sex_observed"])
+    )
 
 
 @pytest.mark.parametrize("stage", [predict, embed])

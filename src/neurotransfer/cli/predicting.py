@@ -48,6 +48,7 @@ class _Call:
     choice: dict[str, Any]
     also: tuple[Path, ...] = ()
     needed: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 @app.command()
@@ -92,9 +93,10 @@ def predict(
 
     reference = _pair(gap_reference)
     call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask},
-                 tuple(also or ()), () if reference is None else reference[:1])  # fmt: skip
+                 tuple(also or ()), () if reference is None else reference[:1],
+                 _given({"--views": views, "--gap-reference": gap_reference, "--seed": seed}))  # fmt: skip
     asked = Asked((), views, reference, seed, workers)
-    with _begun(call, device, precision) as (models, cohort, ready, place):
+    with _begun(call, device, precision) as (models, cohort, ready, place, seen):
         asked = replace(asked, others=tuple(models[1:]))
         with _bar(len(cohort) * len(models)) as on_scan:
             found = run_predict(models[0], cohort, asked, folder=place, on_scan=on_scan)
@@ -103,7 +105,7 @@ def predict(
             table[name] = values
             found.columns[name] = {"Description": said}
         # the table comes last: with it all is there
-        _describe(call, models, found.columns, found.drift, cohort)
+        _describe(call, models, found.columns, found.drift, cohort, seen)
         write_table(out, table)
     say(found.notes)
     print(f"{len(table)} rows lie in {out}, what its columns hold in {_sidecar(out)}")
@@ -129,11 +131,11 @@ def embed(
     from neurotransfer.predict import embed_into
 
     call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask})
-    with _begun(call, device, precision) as (models, cohort, ready, place), _bar(len(cohort)) as on_scan:
+    with _begun(call, device, precision) as (models, cohort, ready, place, seen), _bar(len(cohort)) as on_scan:
         more = {name: values for name, (values, _) in _of_raw(ready).items()}
         found = embed_into(out, models[0], cohort, workers=workers, folder=place, more=more, on_scan=on_scan)
         said = {name: {"Description": text} for name, (_, text) in _of_raw(ready).items()}
-        _describe(call, models, found.columns | said, found.drift, cohort)
+        _describe(call, models, found.columns | said, found.drift, cohort, seen)
     say(found.notes)
     print(f"{found.n_rows} rows lie in {out}, what its columns hold in {_sidecar(out)}")
     _refuse(scans, found.refused, ready, "these scans have no row in the table")
@@ -146,6 +148,10 @@ def _pair(text: str) -> tuple[str, str] | None:
     if not (column.strip() and equals and value.strip()):
         raise InputError(f"--gap-reference takes COLUMN=VALUE such as group=control, got {text!r}")
     return column.strip(), value.strip()
+
+
+def _given(options: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(part) for name, value in options.items() if value for part in (name, value))
 
 
 def _sidecar(out: Path) -> Path:
@@ -167,8 +173,8 @@ def _of_raw(ready: Any) -> dict[str, tuple[Sequence[str], str]]:
 
 
 @contextmanager
-def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[list[Any], Any, Any, Path]]:
-    """Models, cohort, what became of raw scans, and where finished parts are kept: until the table is whole."""
+def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[list[Any], Any, Any, Path, list[int]]]:
+    """Models, cohort, what became of raw scans, where finished parts are kept until the table is whole, whom models have seen."""
     from filelock import FileLock, Timeout
 
     from neurotransfer.artifacts import require_no_file, storage, table_suffix
@@ -191,8 +197,8 @@ def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[list[Any]
     try:
         with lock:
             cohort, ready = _cohort(call, [model.card for model in models], place)
-            _say_seen(models, cohort)
-            yield models, cohort, ready, place
+            seen = _say_seen(models, cohort)
+            yield models, cohort, ready, place, seen
             shutil.rmtree(place, ignore_errors=True)
     except Timeout:
         raise InputError(f"another process is writing {str(call.out)!r}; wait for it, or give another --out") from None
@@ -229,11 +235,12 @@ def _cohort(call: _Call, cards: list[Any], place: Path) -> tuple[Any, Any]:
     if call.prepare == ALWAYS and call.alignment != "world":
         raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
     card = cards[0]
+    known = ("age", "site", *(target.column for each in cards for target in each.targets))
     if card.input is not None and call.alignment == "world":
         with late_bar("prepare") as (begin, advance):
             ready = ready_scans(
                 call.scans, card, call.prepared or place / _key(call, card), Choice(**call.choice), mode=call.prepare,
-                workers=call.workers, columns=("age",), needed=call.needed, on_found=begin, on_scan=advance,
+                workers=call.workers, columns=known, needed=call.needed, on_found=begin, on_scan=advance,
             )  # fmt: skip
         if ready is not None:
             say(ready.notes)
@@ -253,23 +260,30 @@ def _key(call: _Call, card: Any) -> str:
     return f"prepared-{hashlib.sha256(repr(facts).encode()).hexdigest()[:12]}"
 
 
-def _say_seen(models: list[Any], cohort: Any) -> None:
+def _say_seen(models: list[Any], cohort: Any) -> list[int]:
+    """Say of how many people of a cohort each model has learnt, and give the numbers."""
     from neurotransfer.models.overlap import seen_rows
 
-    for model in models:
-        n = len(set(cohort.participants[seen_rows(model.card, cohort)]))
+    counts = [len(set(cohort.participants[seen_rows(model.card, cohort)])) for model in models]
+    for model, n in zip(models, counts, strict=True):
         who = "the model" if len(models) == 1 else f"model {model.card.name!r}"
         say([f"{who} was trained on {n} of these people: too good for them"] if n else [])
+    return counts
 
 
-def _describe(call: _Call, models: list[Any], columns: dict[str, Any], drift: Any, cohort: Any) -> None:
+def _describe(
+    call: _Call, models: list[Any], columns: dict[str, Any], drift: Any, cohort: Any, seen: list[int]
+) -> None:
     """Say beside a table what its columns hold, and how it was made."""
     from neurotransfer.artifacts import provenance, write_json
     from neurotransfer.training import current
 
-    cards = [model.card for model in models]
     facts = {
-        "Models": [{"Name": card.name, "Licence": card.licence, "Citation": card.citation} for card in cards],
+        "Models": [
+            {"Name": model.card.name, "Licence": model.card.licence, "Citation": model.card.citation, "Seen": n}
+            for model, n in zip(models, seen, strict=True)
+        ],
+        "Options": list(call.asked),
         "Cohort": cohort.facts,
         "Engine": str(current()),
         "Drift": None if drift is None else {"Verdict": drift.verdict, "Text": drift.text},

@@ -15,6 +15,7 @@ from neurotransfer.models.reference import Drift, Strangeness
 from neurotransfer.predict.blocks import Wanted, blocks, key_of
 from neurotransfer.predict.columns import Decoded, Described, mean_of, spread_of, target_columns
 from neurotransfer.predict.gap import LEAST_PEOPLE, METHOD, age_gap
+from neurotransfer.predict.observed import observed_columns
 from neurotransfer.targets import Target
 
 KEYS = ("participant_id", "session_id", "image")
@@ -70,9 +71,9 @@ def predict(
     Returns:
         One row a scan: participant_id, session_id, image; then by target its value (continuous), most probable class
         and `TARGET_probability_CLASS` for every class (binary, categorical, ordinal; `TARGET_level` is the expected
-        level of an ordinal one), `TARGET_sd_views`, `_sd_models` and `_sd_bins` where there are such; `age_gap` and
-        `age_gap_corrected` where age is predicted and known; `drift_features`, `drift_values` and `contract`: whether the
-        scan is what the model knows.
+        level of an ordinal one), `TARGET_sd_views`, `_sd_models` and `_sd_bins` where there are such; `TARGET_observed`
+        and `site` where known; `age_gap` and `age_gap_corrected` where age is predicted and known; `drift_features`,
+        `drift_values` and `contract`: whether the scan is what the model knows.
 
     Raises:
         InputError: when the model or the scans are unusable or do not fit together; CohortError with all scans that are not.
@@ -120,6 +121,9 @@ def predicted(
         each, words = target_columns(target, decoded, spreads)
         parts.append(each)
         said |= words
+    observed, words = observed_columns(targets, cohort)
+    parts.append(observed)
+    said |= words
     # a copy is one piece of memory, where a hundred targets would be hundreds
     table = pd.concat(parts, axis=1).copy()
     notes = _add_gap(table, said, targets, cohort, rows)

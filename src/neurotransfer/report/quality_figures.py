@@ -88,7 +88,9 @@ def site_figure(scans: pd.DataFrame, measures: Sequence[str], sites: pd.Series) 
     table = site_table(scans, measures, sites)
     dots = pd.concat(
         [
-            pd.DataFrame({"measure": name, "site": sites, "value": numbers(scans, name), **_tips(scans)})
+            pd.DataFrame(
+                {"measure": name, "site": sites, "value": numbers(scans, name), "median": False, **_tips(scans)}
+            )
             for name in measures
         ],
         ignore_index=True,
@@ -103,12 +105,12 @@ def site_figure(scans: pd.DataFrame, measures: Sequence[str], sites: pd.Series) 
         Axis("site", scale="category"),
         Axis(labels[measures[0]], labels={"measure": labels}),
         (
-            Layer("dot", dots, x="site", y="value", tips=TIPS, label="single scans", quiet=True),
+            Layer("dot", dots, x="site", y="value", filled="median", tips=TIPS, label="single scans", quiet=True),
             Layer("dot", table, x="site", y="median", series="site", low="low", high="high", tips={"scans": "scans"}),
         ),
         choices=(Choice("measure", "measure", labels),),
         looks=looks(order),
-        caption="Large markers are medians, bars reach from the first to the third quartile.",
+        caption="Filled markers are medians, bars reach from the first to the third quartile.",
     )
 
 
@@ -127,7 +129,7 @@ def pair_figure(scans: pd.DataFrame, measures: Sequence[str], sites: pd.Series |
             pd.DataFrame({**columns, **group, **_tips(scans), "fine": (texts(scans, "flags", "") == "").tolist()})
         )
     rows = pd.concat(parts, ignore_index=True).dropna(subset=["x", "y"])
-    shown = {} if sites is None else looks(list(dict.fromkeys(sites)))
+    shown = {} if sites is None else looks(sorted(set(sites)))
     x_labels, y_labels = ({f"{x}-{y}": label_of((x, y)[place]) for x, y in pairs} for place in (0, 1))
     return Figure(
         "pairs",

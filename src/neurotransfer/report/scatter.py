@@ -98,7 +98,7 @@ def distribution(
         caption: below it.
     """
     bars = bars_of(values, groups)
-    order = bars.table.groupby("group")["scans"].sum().sort_values(ascending=False, kind="stable").index
+    order = sorted(set(bars.table["group"]))
     several = groups is not None and len(order) > 1
     tips = {"start": "from", "end": "to below"} | ({"group": "group"} if several else {})
     series = "group" if several else None
@@ -107,7 +107,7 @@ def distribution(
         lines = pd.DataFrame({"at": list(rules.values()), "limit": list(rules)})
         layers.append(Layer("rule", lines, x="at", tips={"limit": "limit"}, label="limit", quiet=True))
     described = f"Number of {counted} by {x}" + (", stacked by group." if several else ".")
-    shown = looks([str(group) for group in order]) if several else {}
+    shown = looks(order) if several else {}
     return Figure(name, title, described, Axis(x), Axis(counted), tuple(layers), looks=shown, caption=caption)
 
 
@@ -143,7 +143,7 @@ def agreement_of_layer(name: str, title: str, dots: Layer, unit: str, ends: tupl
     line = pd.DataFrame({"x": [ends[0]], "y": [ends[0]], "x_end": [ends[1]], "y_end": [ends[1]]})
     equal = Layer("rule", line, x="x", y="y", x_end="x_end", y_end="y_end", label="predicted as observed", quiet=True)
     what = "a dot a scan" if dots.size is None else "a bubble a bin, its area the number of scans"
-    shown = looks(list(dict.fromkeys(dots.table[dots.series].astype(str)))) if dots.series else {}
+    shown = looks(sorted(set(dots.table[dots.series]))) if dots.series else {}
     return Figure(
         name,
         title,
@@ -203,6 +203,7 @@ def calibration_figure(name: str, title: str, table: pd.DataFrame, unit: str = "
     every = table[["predicted", "observed", "low", "high"]].to_numpy(float)
     ends = (0.0, 1.0) if of_classes else (float(np.nanmin(every)), float(np.nanmax(every)))
     line = pd.DataFrame({"x": [ends[0]], "y": [ends[0]], "x_end": [ends[1]], "y_end": [ends[1]]})
+    tips = {"predictions": "scans", "participants": "people"}
     x = "probability that was given" if of_classes else axis_label("predicted, mean of a bin", unit)
     y = "share that came true" if of_classes else axis_label("observed, mean of a bin", unit)
     return Figure(
@@ -212,31 +213,10 @@ def calibration_figure(name: str, title: str, table: pd.DataFrame, unit: str = "
         Axis(x, ends=ends if of_classes else None),
         Axis(y, ends=ends if of_classes else None),
         (
-            Layer(
-                "line", table, x="predicted", y="observed", series=series, low="low", high="high", tips={"n": "scans"}
-            ),
+            Layer("line", table, x="predicted", y="observed", series=series, low="low", high="high", tips=tips),
             Layer("rule", line, x="x", y="y", x_end="x_end", y_end="y_end", label="as predicted", quiet=True),
         ),
         looks=looks(list(dict.fromkeys(table["class"]))) if series else {},
         square=True,
         caption="Points on the line: predictions mean what they say. Bars are 95 % intervals; of a few scans they are wide.",
-    )
-
-
-def pyramid(table: pd.DataFrame) -> Figure:
-    """The mirrored histogram of `pyramid_table`: females up, males down, stacked by cohort or site."""
-    width = float(table["width"].iloc[0])
-    signed = table["scans"].where(table["sex"] == "female", -table["scans"])
-    bars = table.assign(middle=table["age"] + width / 2, shown=signed, end=table["age"] + width)
-    sizes = table.groupby("group")["scans"].sum().sort_values(ascending=False, kind="stable")
-    women, men = (int(table.loc[table["sex"] == sex, "scans"].sum()) for sex in ("female", "male"))
-    tips = {"sex": "sex", "group": "group", "scans": "scans", "age": "from (years)", "end": "to below (years)"}
-    return Figure(
-        "pyramid",
-        "Age and sex",
-        f"Number of scans by age: {women} of females above the line and {men} of males below it, stacked by cohort or site.",
-        Axis("age (years)"),
-        Axis("scans: females up, males down"),
-        (Layer("bar", bars, x="middle", y="shown", series="group", width=width, tips=tips),),
-        looks=looks([str(name) for name in sizes.index]),
     )

@@ -1,71 +1,77 @@
 """Whether predictions mean what they say: what was observed among those that were predicted alike."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, spearmanr
+from scipy.stats import spearmanr
 
 from neurotransfer.statistics.intervals import NORMAL_95
 
 N_BINS = 10
-COLUMNS = ("predicted", "observed", "low", "high", "n")
+COLUMNS = ("predicted", "observed", "low", "high", "predictions", "participants")
+_ROWS_A_BIN = 5
 
 
-def share_interval(count: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927); NaN of nothing.
+def share_interval(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of n observations (Wilson 1927).
 
     Example:
-        >>> [round(end, 3) for end in share_interval(5, 10)]
+        >>> [round(end, 3) for end in share_interval(0.5, 10)]
         [0.237, 0.763]
     """
-    if not n:
-        return float("nan"), float("nan")
-    found = binomtest(int(count), int(n)).proportion_ci(method="wilson")
-    return float(found.low), float(found.high)
+    z = NormalDist().inv_cdf(0.975)
+    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, float((middle - half) / (1 + z**2 / n))), min(1.0, float((middle + half) / (1 + z**2 / n)))
 
 
-def calibration_of_classes(happened: np.ndarray, probability: np.ndarray, n_bins: int = N_BINS) -> pd.DataFrame:
-    """How often a class came true among rows of like probability, bins of equal width from 0 to 1, empty ones left out.
+def calibration_of_classes(happened: np.ndarray, probability: np.ndarray, people: np.ndarray) -> pd.DataFrame:
+    """How often a class came true among predictions of like probability, in ten bins of equal width, empty ones left out.
 
     Args:
-        happened: whether a row is of the class, (n,).
-        probability: that was given to the class, 0 to 1, (n,).
-        n_bins: how many bins.
+        happened: whether it did, (n,).
+        probability: that was given to it, 0 to 1, (n,).
+        people: whose prediction it is, (n,); one person may have many.
 
     Returns:
-        A row a bin: `predicted`, its mean probability, `observed`, the share that came true, with its interval of Wilson from
-        `low` to `high`, and `n`.
+        A row a bin: `predicted`, its mean probability, `observed`, the share that came true, with its interval of Wilson for as many
+        observations as there are people from `low` to `high`, `predictions` and `participants`.
 
     Example:
-        >>> calibration_of_classes(np.array([0, 1, 1]), np.array([0.05, 0.91, 0.95]))[["observed", "n"]].values.tolist()
+        >>> found = calibration_of_classes(np.array([0, 1, 1]), np.array([0.05, 0.91, 0.95]), np.array(["a", "b", "c"]))
+        >>> found[["observed", "participants"]].values.tolist()
         [[0.0, 1.0], [1.0, 2.0]]
     """
-    place = np.minimum((np.asarray(probability, float) * n_bins).astype(int), n_bins - 1)
+    probability = np.asarray(probability, float)
+    place = np.minimum((probability * N_BINS).astype(int), N_BINS - 1)
     rows = []
     for each in np.unique(place):
         chosen = place == each
-        n, count = int(chosen.sum()), int(np.asarray(happened, bool)[chosen].sum())
-        rows.append((float(np.mean(np.asarray(probability)[chosen])), count / n, *share_interval(count, n), n))
+        share, n_people = float(np.mean(np.asarray(happened, float)[chosen])), len(np.unique(people[chosen]))
+        ends = share_interval(share, n_people)
+        rows.append((float(probability[chosen].mean()), share, *ends, int(chosen.sum()), n_people))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def calibration_of_values(observed: np.ndarray, predicted: np.ndarray, n_bins: int = N_BINS) -> pd.DataFrame:
-    """The mean of what was observed among rows of like prediction: bins of equal counts, at most one for every five rows.
+def calibration_of_values(observed: np.ndarray, predicted: np.ndarray, people: np.ndarray) -> pd.DataFrame:
+    """The mean of what was observed among rows of like prediction: up to ten bins of equal counts, of five rows or more.
 
     Returns:
         A row a bin: `predicted` and `observed`, the means, the latter less and plus 1.96 standard errors from `low` to `high`
-        (NaN for one row), and `n`.
+        (the deviation of rows by the root of the number of people; NaN for one of them), `predictions` and `participants`.
 
     Example:
-        >>> calibration_of_values(np.arange(20.0), np.arange(20.0), 2)[["predicted", "observed", "n"]].values.tolist()
-        [[4.5, 4.5, 10.0], [14.5, 14.5, 10.0]]
+        >>> found = calibration_of_values(np.arange(10.0), np.arange(10.0), np.arange(10))
+        >>> found[["predicted", "observed", "participants"]].values.tolist()
+        [[2.0, 2.0, 5.0], [7.0, 7.0, 5.0]]
     """
     order = np.argsort(predicted, kind="stable")
     rows = []
-    for part in np.array_split(order, max(1, min(n_bins, len(order) // 5))):
+    for part in np.array_split(order, max(1, min(N_BINS, len(order) // _ROWS_A_BIN))):
         if len(part):
-            mean = float(np.mean(observed[part]))
-            error = NORMAL_95 * float(np.std(observed[part], ddof=1)) / len(part) ** 0.5 if len(part) > 1 else np.nan
-            rows.append((float(np.mean(predicted[part])), mean, mean - error, mean + error, len(part)))
+            mean, n_people = float(np.mean(observed[part])), len(np.unique(people[part]))
+            error = NORMAL_95 * float(np.std(observed[part], ddof=1)) / n_people**0.5 if n_people > 1 else float("nan")
+            rows.append((float(np.mean(predicted[part])), mean, mean - error, mean + error, len(part), n_people))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from neurotransfer.artifacts import read_json
 from neurotransfer.cohort.preparation import DESCRIPTION, identity_of
 from neurotransfer.pages.model import Code, Facts, Item, Page, Row, Section, Table, Text
-from neurotransfer.report.cohort_figures import pyramid_table
+from neurotransfer.report.people import pyramid_figure, pyramid_table
 from neurotransfer.report.prepared_folder import PreparedFolder, is_prepared, read_prepared
 from neurotransfer.report.quality_figures import (
     label_of,
@@ -22,7 +22,6 @@ from neurotransfer.report.quality_figures import (
 )
 from neurotransfer.report.quality_tables import flag_table, site_effects, site_table, tissue_table
 from neurotransfer.report.rows import groups_of, numbers, texts
-from neurotransfer.report.scatter import pyramid
 from neurotransfer.report.wording import number, p_equals, probability
 from neurotransfer.statistics import sample_notes
 from neurotransfer.statistics.permutation import ALPHA
@@ -152,7 +151,7 @@ def _who(folder: PreparedFolder) -> list[Item]:
         return [Text("Age or sex is not known, so their distribution is not shown."), *note]
     left_out = len(folder.scans) - int(table["scans"].sum())
     more = [Text(f"{left_out} scans without a known age or sex are not shown.", "quiet")] if left_out else []
-    return [pyramid(table), *more, *note]
+    return [pyramid_figure(table), *more, *note]
 
 
 def _outcome(folder: PreparedFolder) -> list[Item]:

@@ -112,7 +112,8 @@ class Figure:
         description: one sentence for who cannot see it: what is drawn against what, and what can be read from it.
         x: the horizontal axis.
         y: the vertical axis.
-        layers: from the lowest to the topmost; the first one with a series or a value is the one whose table is shown and saved first.
+        layers: from the lowest to the topmost; the first one that is shown at first, not quiet and has a series
+            or a value is the one whose table is shown and saved first.
         choices: what the reader may choose.
         colour_by: columns of the first layer by which the reader may colour it, `{column: label}`; the first is used at first.
             A column of numbers gets a scale of colours, another one a legend. Empty: the layer's own series.

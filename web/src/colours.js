@@ -86,3 +86,13 @@ function towardsWhite(colour, share) {
 export function lookAt(index) {
   return [COLOURS[index % COLOURS.length], MARKERS[index % MARKERS.length]];
 }
+
+/** The colour of a series as it is drawn; grey where it has none. */
+export function strokeOf(group, theme) {
+  return group.colour ? seriesColour(group.colour, theme) : THEMES[theme].quiet;
+}
+
+/** The values of the first and the last colour of cells. */
+export function endsOf({ layer, rows }, scene) {
+  return colourEnds(scene.colours, layer.table[layer.value], scene.figure.ends);
+}

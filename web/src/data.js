@@ -50,16 +50,18 @@ export function axisScale(axis, chosen, set) {
 }
 
 /**
- * The layers whose numbers are offered: the first with a series or a value, then others that have a label.
+ * The layers whose numbers are offered: the first that is not quiet, shown at first and has a series or a value; then those that
+ * have a label. Rules without a series hold nothing that the drawing does not say.
  *
- * @returns {Array<{layer: Object, index: number}>}
+ * @returns {Array<Object>}
  */
 export function tabledLayers(figure) {
-  const layers = figure.layers.map((layer, index) => ({ layer, index }));
-  const coloured = Object.keys(figure.colour_by || {}).length > 0;
-  const first =
-    layers.find(({ layer, index }) => layer.series || layer.value || (coloured && index === 0)) || layers[0];
-  return first ? [first, ...layers.filter((each) => each !== first && each.layer.label)] : [];
+  const painted = Object.keys(figure.colour_by || {}).length ? figure.layers[0] : null;
+  const told = figure.layers.filter((layer) => layer.series || layer.value || layer === painted);
+  const plain = figure.layers.filter((layer) => layer.mark !== "rule");
+  const order = [...told.filter((layer) => !layer.quiet && layer.shown), ...told, ...plain, ...figure.layers];
+  const others = figure.layers.filter((layer) => layer !== order[0] && layer.label && (layer.series || layer.mark !== "rule"));
+  return [order[0], ...others].filter(Boolean);
 }
 
 /**

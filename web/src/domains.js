@@ -110,3 +110,15 @@ export function apart(ticks, place, room) {
   }
   return kept;
 }
+
+/** Rows that can stand on both axes. */
+export function standing(rows, layer, scene) {
+  return rows.filter((row) => stands(row[layer.x], scene.x) && stands(row[layer.y], scene.y));
+}
+
+/** Whether a value lies on an axis. */
+export function stands(value, { type, domain }) {
+  if (value === null || value === undefined) return false;
+  if (type === "band" || type === "point") return domain.includes(value);
+  return typeof value === "number" && !(type === "log" && value <= 0) && value >= domain[0] && value <= domain[1];
+}

@@ -34,7 +34,7 @@ export function draw(scene, look) {
 
 function scaleOf({ type, domain }) {
   const padding = type === "band" ? { paddingInner: 0.04, paddingOuter: 0 } : {};
-  return { type, domain, axis: null, ...padding, ...(type === "point" ? { padding: 0.5 } : {}) };
+  return { type, domain, axis: null, round: false, ...padding, ...(type === "point" ? { padding: 0.5 } : {}) };
 }
 
 /** The place around the drawing says what it is; what Plot says of each mark stays as data. */
@@ -70,8 +70,8 @@ function axisMarks(scene, frame, look, colours) {
   }
   const quietTicks = { tickSize: cells ? 0 : 5, tickPadding: 4, label: null, color: colours.ink };
   marks.push(
-    Plot.axisX(x.values, { ...quietTicks, tickFormat: x.text, tickRotate: frame.turned, anchor: "bottom" }),
-    Plot.axisY(y.values, { ...quietTicks, tickSize: 0, tickFormat: y.text, anchor: "left" }),
+    Plot.axisX(x.values, { ...quietTicks, text: x.text, tickRotate: frame.turned, anchor: "bottom" }),
+    Plot.axisY(y.values, { ...quietTicks, tickSize: 0, text: y.text, anchor: "left" }),
   );
   if (!cells) marks.push(Plot.ruleY([scene.y.domain[0]].filter(() => scene.y.type !== "point"), { stroke: colours.ink }));
   return marks;

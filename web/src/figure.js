@@ -9,6 +9,7 @@ import { numbersOf } from "./numbers.js";
 import { openPointer } from "./pointer.js";
 import { saveButtons } from "./save.js";
 import { openingState, sceneOf } from "./scene.js";
+import { numberText } from "./text.js";
 import { onTheme, theme } from "./theme.js";
 
 const LEAST_WIDTH = 240;
@@ -73,7 +74,7 @@ class LiveFigure {
     const width = Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, this.drawing.clientWidth));
     this.drawn = this.scene.empty ? null : draw(this.scene, { width, theme: theme(), measure: measured });
     this.drawing.replaceChildren(...(this.drawn ? [this.drawn.svg] : []));
-    this.note.textContent = this.scene.empty ? "There is nothing to draw for this choice." : "";
+    this.note.textContent = this.scene.empty ? "There is nothing to draw for this choice." : leftOutText(this.scene.left);
   }
 
   toggle(key) {
@@ -87,4 +88,10 @@ class LiveFigure {
     this.width = this.drawing.clientWidth;
     this.redraw();
   }
+}
+
+function leftOutText(count) {
+  if (!count) return "";
+  const [points, lie] = count === 1 ? ["point", "lies"] : ["points", "lie"];
+  return `${numberText(count)} ${points} ${lie} beyond these axes and ${count === 1 ? "is" : "are"} not drawn; the numbers have ${count === 1 ? "it" : "them"}.`;
 }

@@ -1,7 +1,6 @@
 // The keys of a legend, as values: which series there are, how they look, what colours and fillings mean.
 
-import { cellColour, colourEnds, probabilitySteps } from "./colours.js";
-import { endsOf } from "./marks.js";
+import { cellColour, colourEnds, endsOf, probabilitySteps } from "./colours.js";
 
 const STEPS = 12;
 

@@ -1,8 +1,7 @@
 // The legend on the page: series are buttons that hide and show them.
 
 import { element } from "./dom.js";
-import { THEMES } from "./colours.js";
-import { strokeOf } from "./marks.js";
+import { strokeOf, THEMES } from "./colours.js";
 import { keyDrawing } from "./swatch.js";
 import { numberText } from "./text.js";
 

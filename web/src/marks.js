@@ -1,8 +1,8 @@
 // The layers of a scene as marks of Observable Plot.
 
 import * as Plot from "@observablehq/plot";
-import { cellColour, colourEnds, readableOn, seriesColour, THEMES } from "./colours.js";
-import { stacked } from "./domains.js";
+import { cellColour, colourEnds, endsOf, readableOn, strokeOf, THEMES } from "./colours.js";
+import { stacked, standing, stands } from "./domains.js";
 import { SYMBOLS } from "./symbols.js";
 
 const MANY = 200;
@@ -14,22 +14,6 @@ const CELL_FONT = 11;
 export function marksOf(scene, frame, look) {
   const drawers = { line: lineMarks, dot: dotMarks, bar: barMarks, cell: cellMarks, rule: ruleMarks };
   return scene.layers.flatMap((layer) => drawers[layer.mark](layer, scene, frame, look));
-}
-
-/** The colour of a series as it is drawn; grey where it has none. */
-export function strokeOf(group, theme) {
-  return group.colour ? seriesColour(group.colour, theme) : THEMES[theme].quiet;
-}
-
-/** Rows that can stand on both axes. */
-export function standing(rows, layer, scene) {
-  return rows.filter((row) => stands(row[layer.x], scene.x) && stands(row[layer.y], scene.y));
-}
-
-function stands(value, { type, domain }) {
-  if (value === null || value === undefined) return false;
-  if (type === "band" || type === "point") return domain.includes(value);
-  return typeof value === "number" && !(type === "log" && value <= 0) && value >= domain[0] && value <= domain[1];
 }
 
 function lineMarks(found, scene, frame, look) {
@@ -135,11 +119,6 @@ function cellMarks(found, scene, frame, look) {
   if (size < 8 || frame.cell.height < size + 2) return [cells];
   const ink = (row) => (fill(row) === "none" ? THEMES[look.theme].ink : readableOn(fill(row)));
   return [cells, Plot.text(rows, { x: layer.x, y: layer.y, text: (row) => row[layer.text] ?? "", fill: ink, fontSize: size })];
-}
-
-/** The values of the first and the last colour of cells. */
-export function endsOf({ layer, rows }, scene) {
-  return colourEnds(scene.colours, layer.table[layer.value], scene.figure.ends);
 }
 
 function ruleMarks(found, scene, frame, look) {

@@ -17,7 +17,7 @@ export function numbersOf(figure, state) {
 }
 
 function tables(figure, state) {
-  return tabledLayers(figure).flatMap(({ layer }, position) => {
+  return tabledLayers(figure).flatMap((layer, position) => {
     const rows = chosenRows(layer, state.chosen);
     const caption = position === 0 || !layer.label ? figure.title : `${figure.title}: ${layer.label}`;
     const box = element("div", { class: "box", tabindex: 0, role: "region", "aria-label": `Numbers: ${caption}` });

@@ -16,7 +16,7 @@ export function saveButtons(figure, state, sceneNow) {
     { class: "buttons" },
     button("Save as SVG", () => offer(new Blob([svgText().text], { type: "image/svg+xml" }), `${figure.name}.svg`)),
     button("Save as PNG", async () => offer(await asPng(svgText()), `${figure.name}.png`)),
-    ...tabledLayers(figure).map(({ layer }, index) => {
+    ...tabledLayers(figure).map((layer, index) => {
       const name = index ? `${figure.name}-${slug(layer.label)}.csv` : `${figure.name}.csv`;
       const text = index ? `Save “${layer.label}” as CSV` : "Save numbers as CSV";
       return button(text, () => offer(new Blob([csvText(layer, chosenRows(layer, state.chosen))], { type: "text/csv" }), name));

@@ -2,7 +2,7 @@
 
 import { lookAt } from "./colours.js";
 import { chosenRows, inOrder, isNumeric, axisLabel, axisScale } from "./data.js";
-import { domainOf } from "./domains.js";
+import { domainOf, standing } from "./domains.js";
 
 const MOST_ASIDE = 6;
 const ROOM_ASIDE = 36;
@@ -33,6 +33,7 @@ export function sceneOf(figure, state) {
   scene.x = axisOf(figure, "x", shown, state);
   scene.y = axisOf(figure, "y", shown, state);
   setAside(shown, scene);
+  scene.left = shown.reduce((sum, layer) => sum + leftOut(layer, scene), 0);
   return scene;
 }
 
@@ -74,6 +75,13 @@ function seriesOf(figure, { layer, rows, quiet, column }, state) {
 /** The name of a series as it is written. */
 export function textOf(value) {
   return typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+}
+
+/** How many points of a layer have a place that no axis shows. */
+function leftOut({ layer, rows, mark }, scene) {
+  if (!["line", "dot"].includes(mark) || !layer.x || !layer.y) return 0;
+  const placed = rows.filter((row) => row[layer.x] !== null && row[layer.y] !== null);
+  return placed.length - standing(placed, layer, scene).length;
 }
 
 function axisOf(figure, side, layers, state) {

@@ -1,9 +1,8 @@
 // A figure as an SVG file that needs nothing else: title, drawing, legend, colours written out.
 
-import { THEMES } from "./colours.js";
+import { strokeOf, THEMES } from "./colours.js";
 import { draw } from "./draw.js";
 import { keysOf } from "./keys.js";
-import { strokeOf } from "./marks.js";
 import { keyParts, part, SWATCH } from "./swatch.js";
 import { numberText, wrapped } from "./text.js";
 

@@ -1,8 +1,7 @@
 // What is said of a point when it is pointed at, or reached with the arrow keys.
 
 import { element } from "./dom.js";
-import { stacked } from "./domains.js";
-import { standing } from "./marks.js";
+import { stacked, standing } from "./domains.js";
 import { numberText } from "./text.js";
 
 const REACH = 22;

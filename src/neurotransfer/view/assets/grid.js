@@ -5,26 +5,34 @@ import { element, options, part, written } from "./dom.js";
 
 export const ON_A_PAGE = 24;
 const MOST_BADGES = 3;
+const BY_NUMBER = ["worst", "high", "low"];
 
 /** Fills the controls with what there is to choose; those that would choose nothing are left out. */
 export function openChoices(list) {
   const form = part("choices");
   const any = [["", [["", "any"]]]];
   for (const name of ["site", "sex"]) {
-    const values = [...new Set(list[name])].filter((value) => value).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    const values = [...new Set(list[name])].filter((value) => value).sort(inOrder);
     options(form.elements[name], [...any, ["", values.map((value) => [value, value])]]);
-    form.elements[name].closest(".field").hidden = values.length < 2;
+    form.elements[name].closest(".view-field").hidden = values.length < 2;
   }
-  const counts = list.flag_kinds.map((kind, place) => [kind, `${kind} (${list.flags.filter((flags) => flags.includes(place)).length})`]);
-  const special = [ANY_FLAG, NO_FLAG].map((text) => [text, text]);
-  options(form.elements.flag, [...any, ["", [...(counts.length ? special : []), [MARKED, MARKED]]], ["Flags", counts]].filter(([, pairs]) => pairs.length));
-  form.elements.age_from.closest(".field").hidden = !list.age.some((age) => age !== null);
+  options(form.elements.flag, [...any, ...flagsOf(list)]);
+  form.elements.age_from.closest(".view-field").hidden = !list.age.some((age) => age !== null);
   const groups = new Map();
   for (const number of list.numbers) groups.set(number.group, [...(groups.get(number.group) ?? []), [number.name, number.label]]);
   options(form.elements.number, groups.size ? [...groups] : [["", [["", "none"]]]]);
-  form.elements.number.closest(".field").hidden = form.elements.low.closest(".field").hidden = !list.numbers.length;
-  if (!list.numbers.length) for (const option of [...form.elements.order.options]) option.hidden = ["worst", "high", "low"].includes(option.value);
+  for (const name of ["number", "low"]) form.elements[name].closest(".view-field").hidden = !list.numbers.length;
+  for (const option of form.elements.order.options) option.hidden = BY_NUMBER.includes(option.value) && !list.numbers.length;
 }
+
+function flagsOf(list) {
+  if (!list.flag_kinds.length) return [["", [[MARKED, MARKED]]]];
+  const n = (place) => list.flags.filter((flags) => flags.includes(place)).length;
+  const kinds = list.flag_kinds.map((kind, place) => [kind, `${kind} (${n(place)})`]);
+  return [["", [ANY_FLAG, NO_FLAG, MARKED].map((text) => [text, text])], ["Flags", kinds]];
+}
+
+const inOrder = new Intl.Collator("en", { numeric: true }).compare;
 
 /** Sets the controls to a state. */
 export function showChoices(state) {
@@ -65,7 +73,7 @@ function countOf(shown, all, now, page) {
 }
 
 function card({ list, keys, index, number, value, marks, addressOf }) {
-  const shot = element("span", { className: "shot" });
+  const shot = element("span", { className: "view-shot" });
   if (list.has_image[index]) {
     const picture = element("img", { loading: "lazy", decoding: "async", alt: "", width: 680, height: 224 });
     picture.addEventListener("error", () => shot.replaceChildren("no picture can be made"));
@@ -74,21 +82,23 @@ function card({ list, keys, index, number, value, marks, addressOf }) {
   } else {
     shot.append("no image was found");
   }
-  const about = element("span", { className: "about" }, element("span", { className: "name", textContent: nameOf(list, index) }));
-  if (number) about.append(element("span", { textContent: written(value), title: number.label, className: "value" }));
+  const name = element("span", { className: "view-name", textContent: nameOf(list, index) });
+  const about = element("span", { className: "view-about" }, name);
+  if (number) about.append(element("span", { textContent: written(value), title: number.label, className: "view-value" }));
   const known = knownOf(list, index);
   if (known) about.append(element("span", { className: "quiet", textContent: known }));
   const flags = list.flags[index].map((kind) => list.flag_kinds[kind]);
   const badges = flags.slice(0, MOST_BADGES).map((text) => badge(text));
   if (flags.length > MOST_BADGES) badges.push(badge(`and ${flags.length - MOST_BADGES} more`));
-  if (marks.has(keys[index])) badges.unshift(badge(`excluded${marks.reason(keys[index]) ? `: ${marks.reason(keys[index])}` : ""}`, "excluded"));
-  if (badges.length) about.append(element("span", { className: "badges" }, ...badges));
-  return element("li", {}, element("a", { className: "card", href: addressOf(index) }, shot, about));
+  const reason = marks.reason(keys[index]);
+  if (marks.has(keys[index])) badges.unshift(badge(reason ? `excluded: ${reason}` : "excluded", "view-excluded"));
+  if (badges.length) about.append(element("span", { className: "view-badges" }, ...badges));
+  return element("li", {}, element("a", { className: "view-card", href: addressOf(index) }, shot, about));
 }
 
 /** A word or some in a frame. */
 export function badge(text, kind = "") {
-  return element("span", { className: `badge ${kind}`.trim(), textContent: text });
+  return element("span", { className: `view-badge ${kind}`.trim(), textContent: text });
 }
 
 /** A scan as it is called. */

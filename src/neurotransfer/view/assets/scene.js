@@ -33,9 +33,16 @@ export class Scene {
     this.canvas = canvas;
     this.NVImage = NVImage;
     this.nv = new Niivue({
-      backColor: [0, 0, 0, 1], crosshairColor: [0.35, 0.75, 1, 0.9], crosshairWidth: 0.7, crosshairWidthUnit: "mm", scrollRequiresFocus: true, dragAndDropEnabled: false, isColorbar: false,
-      isOrientCube: false, show3Dcrosshair: false, logLevel: "error", loadingText: "", isResizeCanvas: true, isRadiologicalConvention: false,
+      backColor: [0, 0, 0, 1],
+      crosshairColor: [0.35, 0.75, 1, 0.9],
+      crosshairWidth: 1,
+      crosshairWidthUnit: "mm",
+      dragAndDropEnabled: false,
+      isRadiologicalConvention: false,
+      loadingText: "",
+      logLevel: "error",
       multiplanarShowRender: 0,
+      scrollRequiresFocus: true,
     });
     this.nv.onLocationChange = (place) => onPlace(place);
     this.map = null;
@@ -70,14 +77,17 @@ export class Scene {
     this.map = null;
     if (!found) return this.#drawn();
     const volume = await this.NVImage.new(found.buffer, found.name, found.isMask ? "red" : "warm", found.opacity);
-    this.map = { volume, isMask: found.isMask, largest: found.isMask ? 1 : largestOf(volume.img, volume.hdr), signed: volume.global_min < 0 };
+    const largest = found.isMask ? 1 : largestOf(volume.img, volume.hdr);
+    this.map = { volume, isMask: found.isMask, largest, signed: volume.global_min < 0 };
     if (found.isMask) {
       Object.assign(volume, { cal_min: MASK_FROM, cal_max: 1 });
     } else if (this.map.signed) {
       volume.colormapNegative = "winter";
     }
-    volume.colormapType = 1;
+    // 2: colours from zero on, nothing below the threshold; with 1 what exceeds it far would hide the scan
+    volume.colormapType = found.isMask ? 0 : 2;
     this.nv.addVolume(volume);
+    this.opacity(found.opacity);
     this.threshold(found.threshold);
   }
 
@@ -140,10 +150,8 @@ export class Scene {
   }
 }
 
-function largestOf(values, header) {
-  const scale = (header.scl_slope || 1);
-  const sizes = Float32Array.from(values, (value) => Math.abs(value * scale + (header.scl_inter || 0))).filter((value) => value > 0 && Number.isFinite(value));
-  if (!sizes.length) return 1;
-  sizes.sort();
-  return sizes[Math.min(sizes.length - 1, Math.floor(sizes.length * LARGEST_SHARE))];
+function largestOf(values, { scl_slope: slope, scl_inter: inter }) {
+  const sizes = Float32Array.from(values, (value) => Math.abs(value * (slope || 1) + (inter || 0)));
+  const some = sizes.filter((value) => value > 0 && Number.isFinite(value)).sort();
+  return some.length ? some[Math.min(some.length - 1, Math.floor(some.length * LARGEST_SHARE))] : 1;
 }

@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 GREY = "#767676"
 LIGHT = "#d9d9d9"
 INK = "#222222"
+# what a path is made of, and the blanks in it that nobody needs
+_PATH, _BESIDE_LETTERS = re.compile(r'(?<= d=")[^"]*'), re.compile(r"[ \n]*([A-Za-z])[ \n]*")
+_STYLE = re.compile(r'(?<= style=")[^"]*')
 WIDTH, HEIGHT = 5.4, 3.9
 SETTINGS: Any = {
     "font.family": "sans-serif",
@@ -66,10 +69,27 @@ def svg(figure: Figure, name: str, title: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = _without_idle_identifiers(text, name).replace("'DejaVu Sans', ", "").replace("'DejaVu Sans'", "sans-serif")
-    opening = f'<svg role="img" aria-label="{_escaped(title)}" '
+    text = text.replace("'DejaVu Sans', ", "").replace("'DejaVu Sans'", "sans-serif")
+    text = _small(_without_idle_identifiers(text, name))
+    opening = f'<svg role="img" font-family="sans-serif" aria-label="{_escaped(title)}" '
     text = text.replace("<svg ", opening, 1)
     return re.sub(r"(<svg [^>]*>)", lambda found: f"{found[1]}<title>{_escaped(title)}</title>", text, count=1)
+
+
+def _small(text: str) -> str:
+    """Without blanks, comments and empty groups, places in hundredths of a point: half as long, and the same to look at."""
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"[ \n]*(</?(?!tspan)[a-z]+[^>]*>)[ \n]*", lambda found: _rounded(found[1]), text)
+    while "<g/>" in text or "<g></g>" in text:
+        text = text.replace("<g/>", "").replace("<g></g>", "")
+    return text
+
+
+def _rounded(tag: str) -> str:
+    """A tag whose numbers have two digits after the point, without blanks and without what is so anyway."""
+    tag = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", tag.replace("font-family: sans-serif; ", ""))
+    tag = _STYLE.sub(lambda style: re.sub(r"([:;]) ", r"\1", style[0]), tag)
+    return _PATH.sub(lambda path: _BESIDE_LETTERS.sub(r"\1", path[0]), re.sub(r"(\d\.\d\d)\d+", r"\1", tag))
 
 
 def _without_idle_identifiers(text: str, name: str) -> str:

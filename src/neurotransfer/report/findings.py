@@ -13,7 +13,7 @@ from neurotransfer.report.wording import joined, number, p_equals
 from neurotransfer.statistics import SCORES
 from neurotransfer.statistics.permutation import ALPHA
 
-DIRECTION = " (lower is better)"
+DIRECTION = ", where lower is better"
 SHORT = {
     "auc": "AUC",
     "balanced_accuracy": "balanced accuracy",
@@ -127,12 +127,13 @@ def _at(evidence: Evidence, n: int, names: Names) -> list[str]:
         alone = f"With {n} {_counted(task)} {names[best['strategy']]} has {value}; there is nothing to compare it with."
         return [alone, *_chance(evidence, n, names)]
     subject, others = _spoken_of(evidence, rows)
+    who = names[subject] + (
+        f", the best there with {_value(best['value'], task)}," if subject == best["strategy"] else ""
+    )
     clauses = [_clause(evidence, n, subject, others[0], names), *_further(evidence, n, subject, others, names)]
-    sentences = [f"With {n} {_counted(task)} {names[subject]} {'; '.join(clauses)}."]
+    sentences = [f"With {n} {_counted(task)} {who} {'; '.join(clauses)}."]
     if subject != best["strategy"]:
         sentences.append(f"Best there is {names[best['strategy']]}, with {_value(best['value'], task)}.")
-    else:
-        sentences.append(f"It is the best there, with {_value(best['value'], task)}.")
     return [*sentences, *_chance(evidence, n, names)]
 
 
@@ -182,10 +183,14 @@ def _further(evidence: Evidence, n: int, subject: str, others: list[str], names:
     found = {other: compare(evidence, n, subject, other) for other in others}
     beaten = [other for other, each in found.items() if each.is_win]
     better = [other for other, each in found.items() if each.is_loss]
-    rest = [other for other in others if other not in (*beaten, *better)]
+    taken = [other for other, each in found.items() if other not in beaten and each.gap > 0 and each.p < ALPHA]
+    rest = [other for other in others if other not in (*beaten, *better, *taken)]
     clauses = []
     if beaten:
         clauses.append(f"it {also}beats {joined([_briefly(other, found[other], evidence, names) for other in beaten])}")
+    if taken:
+        leads = joined([f"{names[other]} ({p_equals(found[other].p)})" for other in taken])
+        clauses.append(f"its lead over {leads} does not survive Holm's correction")
     if better:
         clauses.append(
             f"it is beaten by {joined([_briefly(other, found[other], evidence, names) for other in better])}"
@@ -201,9 +206,8 @@ def _briefly(other: str, found: Comparison, evidence: Evidence, names: Names) ->
 
 
 def _openly(other: str, found: Comparison, names: Names) -> str:
-    after = f", {p_equals(found.holm)} after Holm" if found.p < ALPHA else ""
     side = "ahead" if found.gap > 0 else "behind"
-    return f"{names[other]} ({side}, {p_equals(found.p)}{after})"
+    return f"{names[other]} ({side}, {p_equals(found.p)})"
 
 
 def _gap(found: Comparison, task: Task) -> str:

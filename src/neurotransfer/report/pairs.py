@@ -10,7 +10,7 @@ from neurotransfer.pages.model import Axis, Choice, Figure, Layer
 from neurotransfer.report.curves import sizes_axis
 from neurotransfer.report.evidence import Evidence
 from neurotransfer.report.tables import holm_matrix, scores_of, sizes_of
-from neurotransfer.report.wording import probability, score_label
+from neurotransfer.report.wording import probability, score_label, size_key
 from neurotransfer.statistics import SCORES
 
 CORRECTIONS = {"holm": "p after Holm, over all pairs of this n", "raw": "p of each pair by itself"}
@@ -28,17 +28,7 @@ def pair_figure(evidence: Evidence, name: str) -> Figure | None:
         description="The p-value that the strategy of the row beats that of the column, for every pair.",
         x=Axis("than this strategy", "category"),
         y=Axis("better is this strategy", "category"),
-        layers=(
-            Layer(
-                "cell",
-                table,
-                x="than",
-                y="strategy",
-                value="p",
-                text="text",
-                tips={"difference": "mean difference, row less column", "pairs": "replicates that both have"},
-            ),
-        ),
+        layers=(Layer("cell", table, x="than", y="strategy", value="p", text="text"),),
         choices=(_size_choice(evidence), _score_choice(evidence), Choice("correction", "Correction", CORRECTIONS)),
         colours="probability",
         colour_label="p",
@@ -49,7 +39,7 @@ def pair_figure(evidence: Evidence, name: str) -> Figure | None:
 
 def _size_choice(evidence: Evidence) -> Choice:
     sizes = sizes_of(evidence.results, evidence.task)
-    return Choice("n", "n", {str(n): f"n = {n}" for n in reversed(sizes)})
+    return Choice("size", "n", {size_key(n): f"n = {n}" for n in reversed(sizes)})
 
 
 def _score_choice(evidence: Evidence) -> Choice:
@@ -59,17 +49,11 @@ def _score_choice(evidence: Evidence) -> Choice:
 def _pair_table(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for score, matrices in evidence.matrices.items():
-        known = {
-            (row.n, row.strategy, row.reference): {"difference": row.difference, "pairs": row.pairs}
-            for row in evidence.differences[score].itertuples()
-        }
         for n, matrix in matrices.items():
             for correction, shown in (("holm", holm_matrix(matrix)), ("raw", matrix)):
                 if len(matrix) > 1:
-                    choice = {"n": str(n), "score": score, "correction": correction}
-                    rows += [
-                        cell | choice | known.get((n, cell["strategy"], cell["than"]), {}) for cell in _cells(shown)
-                    ]
+                    choice = {"size": size_key(n), "score": score, "correction": correction}
+                    rows += [cell | choice for cell in _cells(shown)]
     return pd.DataFrame(rows)
 
 

@@ -18,7 +18,7 @@ from neurotransfer.report.prediction_tables import (
     roc_curve,
     subgroup_table,
 )
-from neurotransfer.report.wording import NONE, number, percent, score_label
+from neurotransfer.report.wording import NONE, number, percent, score_label, size_key
 from neurotransfer.statistics import SCORES
 from neurotransfer.statistics.metrics import auc, brier, multiclass_brier
 
@@ -53,7 +53,7 @@ Rows = Mapping[tuple[int, str], pd.DataFrame]
 def _choices(rows: Rows, *, strategy: bool = True) -> tuple[Choice, ...]:
     sizes = list(dict.fromkeys(n for n, _ in rows))
     names = list(dict.fromkeys(name for _, name in rows))
-    choices = (Choice("n", "n", {str(n): f"n = {n}" for n in sizes}),)
+    choices = (Choice("size", "n", {size_key(n): f"n = {n}" for n in sizes}),)
     return (*choices, Choice("strategy", "Strategy", {name: name for name in names})) if strategy else choices
 
 
@@ -87,7 +87,7 @@ def roc_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: str) -> 
             if np.isfinite(area):
                 across, up = roc_curve(happened.astype(float), probability)
                 parts.append(
-                    pd.DataFrame({"n": str(n), "class": label, "strategy": strategy, "others": across, "recognised": up,
+                    pd.DataFrame({"size": size_key(n), "class": label, "strategy": strategy, "others": across, "recognised": up,
                                   "area": round(area, 4)})
                 )  # fmt: skip
     if not parts:
@@ -124,7 +124,9 @@ def calibration_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: 
         for label, happened, probability in _happened(part, task):
             found = reliability(happened, probability, people)
             parts.append(
-                found.assign(n=str(n), strategy=strategy, brier=round(_brier(part, task), 4), **{"class": label})
+                found.assign(
+                    size=size_key(n), strategy=strategy, brier=round(_brier(part, task), 4), **{"class": label}
+                )
             )
     if not parts:
         return None
@@ -159,7 +161,7 @@ def _brier(part: pd.DataFrame, task: Task) -> float:
 
 def confusion_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: str) -> Figure | None:
     """What each class is taken for, as a share of those who are of it."""
-    parts = [confusion(part, task).assign(n=str(n), strategy=strategy) for (n, strategy), part in rows.items()]
+    parts = [confusion(part, task).assign(size=size_key(n), strategy=strategy) for (n, strategy), part in rows.items()]
     table = pd.concat(parts, ignore_index=True)
     table = table.assign(text=[percent(share) if np.isfinite(share) else NONE for share in table["share"]])
     return Figure(
@@ -194,7 +196,7 @@ def agreement_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: st
     parts = []
     for (n, strategy), part in rows.items():
         found = agreement(part, ends)
-        table = pd.DataFrame({"n": str(n), "strategy": strategy, "observed": found.x, "predicted": found.y,
+        table = pd.DataFrame({"size": size_key(n), "strategy": strategy, "observed": found.x, "predicted": found.y,
                               "predictions": found.counts.astype(int)})  # fmt: skip
         parts.append(table.assign(mae=round(found.mae, 4), r=round(found.r, 4)))
     margin = 0.03 * (ends[1] - ends[0])
@@ -231,11 +233,11 @@ def subgroup_items(
     scores = [score for score in SCORES if score in groups and groups[score].notna().any()]
     reference = ["reference"] if "reference" in groups else []
     rows = [
-        [f"{row['subgroup']}, {row['strategy']}", str(row["predictions"]), str(row["participants"])]
+        [row["subgroup"], row["strategy"], str(row["predictions"]), str(row["participants"])]
         + [number(row[score], 2 if score in ("mae", "reference") else 3) for score in [*scores, *reference]]
         for row in groups.to_dict("records")
     ]
-    headings = [f"{column}, strategy", "Predictions", "Participants", *(score_label(score, task) for score in scores)]
+    headings = [column, "Strategy", "Predictions", "Participants", *(score_label(score, task) for score in scores)]
     caption = f"Each group by itself at n = {n}, test predictions of all replicates together."
     if reference:
         caption += (
@@ -243,4 +245,4 @@ def subgroup_items(
             "that only tells the groups apart does not get below it."
         )
     headings += ["MAE of the group's own mean"] * len(reference)
-    return [Table(f"{name}-subgroups", caption, headings, rows, tuple(range(1, len(headings))))]
+    return [Table(f"{name}-subgroups", caption, headings, rows, tuple(range(2, len(headings))))]

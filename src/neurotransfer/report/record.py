@@ -25,9 +25,9 @@ def _again(run: RunFolder) -> list[Item]:
     if not command:
         return [Text("The command is not known: the run is not complete, or was started from Python.", "quiet")]
     seed = run.study.get("seed")
-    words = f" The seed of everything random is {seed}; the same study gives the same numbers, whatever the number of workers."
+    words = f". The seed of everything random is {seed}; the same study gives the same numbers, whatever the number of workers."
     again = f"{command}\nneurotransfer report {shlex.quote(_out(command, run))}"
-    return [Text(f"To repeat it:{words if seed is not None else ''}"), Code(again)]
+    return [Text(f"To repeat it{words if seed is not None else ':'}"), Code(again)]
 
 
 def _out(command: str, run: RunFolder) -> str:

@@ -13,19 +13,16 @@ def score_items(scored: pd.DataFrame, task: Task, name: str) -> Table:
     by_key = scored.set_index(["n", "strategy", "score"], drop=False)
     keys = list(dict.fromkeys(zip(scored["n"], scored["strategy"], strict=True)))
     rows = [
-        [f"{n}, {strategy}", str(int(by_key.loc[(n, strategy, names[0]), "replicates"]))]
+        [strategy, str(n), str(int(by_key.loc[(n, strategy, names[0]), "replicates"]))]
         + [_cell(by_key.loc[(n, strategy, score)]) for score in names]
         for n, strategy in keys
     ]
-    caption = (
-        "Every score: mean ± standard error over replicates; median; 95 % bootstrap interval of the mean. On scans that training "
-        "never saw."
-    )
-    headings = ["n, strategy", "Replicates", *(score_label(score, task) for score in names)]
+    caption = "Every score: mean over replicates and its 95 % bootstrap interval, on scans that training never saw."
+    headings = ["Strategy", "n", "Replicates", *(score_label(score, task) for score in names)]
     return Table(name, caption, headings, rows, tuple(range(1, len(headings))))
 
 
 def _cell(row: pd.Series) -> str:
     digits = 2 if row["score"] == "mae" else 3
-    mean, sem, median, low, high = (number(row[name], digits) for name in ("mean", "sem", "median", "low", "high"))
-    return f"{mean} ± {sem}; {median}; {low} to {high}"
+    mean, low, high = (number(row[name], digits) for name in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"

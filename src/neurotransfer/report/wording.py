@@ -14,6 +14,11 @@ def score_label(score: str, task: Task) -> str:
     return f"{SCORES[score].label} ({task.unit})" if score == "mae" and task.unit else SCORES[score].label
 
 
+def size_key(n: int) -> str:
+    """A size as the value of a choice; no bare number, which a browser would put into an order of its own."""
+    return f"n{n}"
+
+
 def number(value: float, digits: int = 3) -> str:
     """A number with fixed digits after the point, a dash where it is missing.
 

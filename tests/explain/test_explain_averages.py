@@ -89,16 +89,43 @@ def test_no_covariates_are_none():
     assert found.values.shape == (5, 0)
 
 
+PEOPLE = pd.DataFrame({
+    "person": np.repeat(np.arange(20), 2),
+    "age": np.repeat(np.arange(20), 2) + np.tile([0.0, 1.0], 20),
+    "sex": ["F", "F"] * 9 + ["F", "M"] + ["M", "M"] * 10,
+    "site": np.repeat(["1", "2", "3", "4"], [16, 14, 6, 4]),
+    "hand": np.repeat(["L", "R", "Ambi"], [12, 26, 2]),
+    "same": "a",
+})  # fmt: skip
+
+
 def test_numbers_are_averaged_and_classes_must_agree():
-    codes = np.array([0, 0, 1, 2, 2])
-    age = labels_of(TABLE, "age", codes)
-    np.testing.assert_array_equal(age.values, [10, 30, 45])
-    sex = labels_of(TABLE, "sex", codes)
-    assert sex.target.kind == "binary"
-    # the first person is F in one scan and M in the other
-    np.testing.assert_array_equal(sex.values, [np.nan, 0, 1])
-    assert (sex.n_mixed, age.n_mixed) == (1, 0)
-    site = labels_of(TABLE, "site", np.arange(5))
-    assert (site.target.kind, site.target.classes) == ("categorical", ("1", "2", "3"))
+    codes = PEOPLE["person"].to_numpy()
+    age = labels_of(PEOPLE, "age", codes)
+    np.testing.assert_array_equal(age.values, np.arange(20) + 0.5)
+    sex = labels_of(PEOPLE, "sex", codes)
+    assert (sex.target.kind, sex.n_mixed, sex.n_rare) == ("binary", 1, 0)
+    # one person is F in one scan and M in the other
+    np.testing.assert_array_equal(sex.values, [0] * 9 + [np.nan] + [1] * 10)
+
+
+def test_rare_classes_are_left_out_and_two_are_binary():
+    codes = PEOPLE["person"].to_numpy()
+    hand = labels_of(PEOPLE, "hand", codes)
+    assert (hand.target.kind, hand.target.classes, hand.n_rare) == ("binary", ("L", "R"), 1)
+    np.testing.assert_array_equal(hand.values, [0] * 6 + [1] * 13 + [np.nan])
+    site = labels_of(PEOPLE, "site", codes)
+    # a site is a name, also where names are numbers
+    assert (site.target.kind, site.target.classes, site.n_rare) == ("binary", ("1", "2"), 5)
+    # of three people each, nothing would be left
+    few = PEOPLE.head(6)
+    assert labels_of(few.assign(hand=["L", "L", "R", "R", "R", "R"]), "hand", few["person"].to_numpy()).n_rare == 0
+
+
+def test_text_among_ages_is_no_class():
+    with pytest.raises(InputError, match="found 'old'"):
+        labels_of(PEOPLE.assign(age=["old", *map(str, range(39))]), "age", PEOPLE["person"].to_numpy())
     with pytest.raises(InputError, match="found only the value 'a'"):
-        labels_of(TABLE, "same", codes)
+        labels_of(PEOPLE, "same", PEOPLE["person"].to_numpy())
+    with pytest.raises(InputError, match="unknown target column 'aeg'"):
+        labels_of(PEOPLE, "aeg", PEOPLE["person"].to_numpy())

@@ -77,9 +77,9 @@ def test_the_interval_covers_the_truth():
     inside = []
     for seed in range(60):
         found = dimension_of(draws(seed).normal(size=(80, 30)) @ mixing, n_halves=60, seed=seed)
-        value, low, high = found.participation
-        inside.append(low <= truth <= high)
-        assert low <= value <= high
+        ratio = found.participation
+        inside.append(ratio.low <= truth <= ratio.high)
+        assert ratio.low <= ratio.value <= ratio.high
     assert np.mean(inside) >= 0.85
 
 
@@ -90,3 +90,5 @@ def test_what_is_said_of_features():
     assert found.plain == pytest.approx(plain_participation(values))
     assert found == dimension_of(values, seed=1)
     assert found.entropy != dimension_of(values, seed=2).entropy
+    # halves are the same for other features of as many people
+    np.testing.assert_array_equal(dimension_of(-values, seed=1).entropy.halves, found.entropy.halves)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurotransfer.errors import InputError
-from neurotransfer.explain.halves import halves, interval, with_interval
+from neurotransfer.explain.halves import difference, halves, interval, sure
 
 
 def draws(seed):
@@ -44,9 +44,9 @@ def test_the_interval_has_the_quantiles_around_the_whole():
 @given(st.integers(2, 99), st.floats(0.1, 100))
 def test_the_logarithm_stays_above_zero(seed, scale):
     values = scale * draws(seed).exponential(size=30)
-    whole, low, high = with_interval(lambda rows: values[rows].mean(), 30, positive=True, n_draws=20)
-    assert 0 < low <= whole <= high
-    assert whole == pytest.approx(values.mean())
+    found = sure(lambda rows: values[rows].mean(), 30, positive=True, n_draws=20)
+    assert 0 < found.low <= found.value <= found.high
+    assert found.value == pytest.approx(values.mean())
 
 
 @pytest.mark.parametrize("positive", [False, True])
@@ -54,13 +54,25 @@ def test_the_interval_of_a_mean_covers_it(positive):
     inside = 0
     for seed in range(200):
         values = draws(seed).exponential(size=60)
-        _, low, high = with_interval(lambda rows: values[rows].mean(), 60, positive=positive, n_draws=100)  # noqa: B023
-        inside += low <= 1 <= high
+        found = sure(lambda rows: values[rows].mean(), 60, positive=positive, n_draws=100)  # noqa: B023
+        inside += found.low <= 1 <= found.high
     # 95 % are meant; 200 draws of a skewed mean
     assert 0.89 <= inside / 200 <= 0.99
 
 
 def test_the_width_is_that_of_the_standard_error():
     values = draws(1).normal(size=400)
-    _, low, high = with_interval(lambda rows: values[rows].mean(), 400, n_draws=4000)
-    assert (high - low) / 3.92 == pytest.approx(values.std(ddof=1) / 20, rel=0.06)
+    found = sure(lambda rows: values[rows].mean(), 400, n_draws=4000)
+    assert (found.high - found.low) / 3.92 == pytest.approx(values.std(ddof=1) / 20, rel=0.06)
+
+
+def test_a_difference_of_the_same_people_is_surer_than_each():
+    values = draws(2).normal(size=(80, 2)) * [1, 0.1] + draws(3).normal(size=(80, 1))
+    one, two = (sure(lambda rows, k=k: values[rows, k].mean(), 80) for k in (0, 1))
+    paired = difference(one, two)
+    assert paired.value == two.value - one.value
+    alone = sure(lambda rows: (values[rows, 1] - values[rows, 0]).mean(), 80)
+    assert (paired.low, paired.high) == pytest.approx((alone.low, alone.high))
+    assert paired.high - paired.low < two.high - two.low
+    nothing = difference(one, one)
+    assert (nothing.value, nothing.low, nothing.high) == (0, 0, 0)

@@ -1,16 +1,17 @@
 """From scans to people: one row a person, whatever number of scans each has, because people are what chance draws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from neurotransfer.errors import InputError, unknown
-from neurotransfer.targets import Target, as_text, infer_target
+from neurotransfer.targets import KNOWN, Target, as_text, infer_target
 
 # a spread below this share of the mean is rounding
 LEAST_SPREAD = 1e-5
+LEAST_IN_A_CLASS = 5
 # columns that name something, also where the names are numbers
 NAMES = ("site", "session_id", "scanner", "cohort", "coil")
 
@@ -124,13 +125,14 @@ def _encoded(name: str, text: pd.Series, different: list[str]) -> tuple[np.ndarr
 class Labels:
     """A target of people.
 
-    `values` (n_people,) are numbers or places of classes, NaN where missing; `n_mixed` people whose scans have several classes
-    have none.
+    `values` (n_people,) are numbers or places of classes, NaN where missing. Left out are `n_mixed` people whose scans have several
+    classes, and `n_rare` of classes with fewer than five people.
     """
 
     target: Target
     values: np.ndarray
-    n_mixed: int
+    n_mixed: int = 0
+    n_rare: int = 0
 
 
 def labels_of(table: pd.DataFrame, name: str, codes: np.ndarray) -> Labels:
@@ -140,16 +142,29 @@ def labels_of(table: pd.DataFrame, name: str, codes: np.ndarray) -> Labels:
         InputError: as `infer_target`.
 
     Example:
-        >>> table = pd.DataFrame({"ill": ["no", "yes", "no", "no"]})
-        >>> labels_of(table, "ill", np.array([0, 0, 1, 2])).values
-        array([nan,  0.,  0.])
+        >>> table = pd.DataFrame({"ill": ["no"] * 6 + ["yes"] * 6})
+        >>> labels_of(table, "ill", np.array([0, 0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9])).values
+        array([ 0.,  0.,  0.,  0., nan,  1.,  1.,  1.,  1.,  1.])
     """
-    kind = "" if name not in NAMES else "binary" if as_text(table[name]).nunique() == 2 else "categorical"
-    target = infer_target(name, table, kind=kind)
+    target = infer_target(name, table, kind=_kind(name, table))
     values = target.encode(table[name])
     means = person_means(values[:, None], codes)[:, 0]
     if target.kind == "continuous":
-        return Labels(target, means, 0)
-    squares = person_means(values[:, None] ** 2, codes)[:, 0]
-    mixed = squares - means**2 > 1e-9
-    return Labels(target, np.where(mixed, np.nan, means), int(mixed.sum()))
+        return Labels(target, means)
+    mixed = person_means(values[:, None] ** 2, codes)[:, 0] - means**2 > 1e-9
+    means = np.where(mixed, np.nan, means)
+    counts = np.array([np.count_nonzero(means == place) for place in range(len(target.classes))])
+    rare = [label for label, count in zip(target.classes, counts, strict=True) if count < LEAST_IN_A_CLASS]
+    if rare and len(rare) <= len(counts) - 2:
+        others = table.assign(**{name: as_text(table[name]).map(lambda label: "" if label in rare else label)})
+        n_rare = int(counts[counts < LEAST_IN_A_CLASS].sum())
+        return replace(labels_of(others, name, codes), n_mixed=int(mixed.sum()), n_rare=n_rare)
+    return Labels(target, means, int(mixed.sum()))
+
+
+def _kind(name: str, table: pd.DataFrame) -> str:
+    if name not in table or KNOWN.get(name, ("",))[0] == "continuous":
+        return ""
+    text = as_text(table[name]).dropna()
+    is_named = name in NAMES or bool(pd.to_numeric(text, errors="coerce").isna().any())
+    return ("binary" if text.nunique() == 2 else "categorical") if is_named else ""

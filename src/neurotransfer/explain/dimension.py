@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import hyp2f1
 
-from neurotransfer.explain.halves import N_HALVES, with_interval
+from neurotransfer.explain.halves import N_HALVES, Sure, sure
 from neurotransfer.seeding import stream
 
-_SQUARES = np.linspace(0, 1, 4001)
+_STEPS = 100_000
 
 
 def spectrum(features: np.ndarray) -> np.ndarray:
@@ -21,7 +21,8 @@ def spectrum(features: np.ndarray) -> np.ndarray:
         array([1., 0.])
     """
     values = _standardised(features)
-    strengths = np.linalg.svd(values, compute_uv=False) ** 2
+    few = values if values.shape[1] <= len(values) else values.T
+    strengths = np.linalg.eigvalsh(few.T @ few)[::-1].clip(0)
     return strengths[: min(len(values) - 1, values.shape[1])] / strengths.sum()
 
 
@@ -56,18 +57,23 @@ def participation(features: np.ndarray) -> float:
     """
     values = _standardised(features)
     n, p = values.shape
-    matrix = values.T @ values / n
-    squares = np.interp(np.clip(matrix**2, 0, 1), _SQUARES, _unbiased_squares(n))
-    # a feature with itself, or with a copy, is no estimate
-    np.fill_diagonal(squares, 1)
-    total = float(squares.sum())
+    # seven digits do, and wide matrices are many numbers
+    matrix = (values / np.sqrt(n)).astype(np.float32)
+    squares = np.clip((matrix.T @ matrix) ** 2, 0, 1)
+    # a feature with itself is no estimate
+    total = float(_unbiased_squares(n)[np.rint(squares * _STEPS).astype(np.int32)].sum()) + p - _own(squares, n)
     return float(np.clip(p**2 / total, 1, p)) if total > 0 else float(p)
+
+
+def _own(squares: np.ndarray, n: int) -> float:
+    return float(_unbiased_squares(n)[np.rint(np.diag(squares) * _STEPS).astype(np.int32)].sum())
 
 
 @lru_cache(maxsize=4)
 def _unbiased_squares(n: int) -> np.ndarray:
-    """The unbiased estimates for squared correlations of n people at _SQUARES."""
-    return 1 - (n - 3) / (n - 2) * (1 - _SQUARES) * hyp2f1(1, 1, n / 2, 1 - _SQUARES)
+    """The unbiased estimates for squared correlations of n people, at even steps from 0 to 1."""
+    apart = 1 - np.linspace(0, 1, _STEPS + 1)
+    return 1 - (n - 3) / (n - 2) * apart * hyp2f1(1, 1, n / 2, apart)
 
 
 def entropy_dimension(features: np.ndarray) -> float:
@@ -86,10 +92,10 @@ def entropy_dimension(features: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Dimension:
-    """Effective dimensions of features of people, each with its interval (value, low, high); `plain` is as few people show it."""
+    """Effective dimensions of features of people, each with its interval; `plain` is the participation that few people show."""
 
-    participation: tuple[float, float, float]
-    entropy: tuple[float, float, float]
+    participation: Sure
+    entropy: Sure
     plain: float
     n_people: int
     n_features: int
@@ -98,21 +104,21 @@ class Dimension:
 def dimension_of(features: np.ndarray, *, n_halves: int = N_HALVES, seed: int = 0) -> Dimension:
     """The effective dimensions of features (n, p), one row a person, with 95 % intervals from halves of the people.
 
+    Of as many people and the same seed, the halves are the same.
+
     Raises:
         InputError: for fewer than ten people.
 
     Example:
         >>> values = stream(0, "example").normal(size=(200, 3)) @ np.array([[1.0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]])
         >>> found = dimension_of(values)
-        >>> found.n_features, bool(found.participation[1] < 2.67 < found.participation[2])
+        >>> found.n_features, bool(found.participation.low < 2.67 < found.participation.high)
         (4, True)
     """
     n, p = features.shape
 
-    def around(measure: Callable[[np.ndarray], float]) -> tuple[float, float, float]:
+    def around(measure: Callable[[np.ndarray], float]) -> Sure:
         generator = stream(seed, "dimension", measure.__name__)
-        return with_interval(
-            lambda rows: measure(features[rows]), n, positive=True, n_draws=n_halves, generator=generator
-        )
+        return sure(lambda rows: measure(features[rows]), n, positive=True, n_draws=n_halves, generator=generator)
 
     return Dimension(around(participation), around(entropy_dimension), plain_participation(features), n, p)

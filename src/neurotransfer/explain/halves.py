@@ -1,6 +1,7 @@
 """How sure a number about many people is: the same number of many random halves of them."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -54,14 +55,24 @@ def interval(whole: np.ndarray | float, of_halves: np.ndarray, level: float = LE
     return whole + low, whole + high
 
 
-def with_interval(
+@dataclass(frozen=True)
+class Sure:
+    """A number of all people, the ends of its interval, and the number of every half (n_draws,), for comparing it with another."""
+
+    value: float
+    low: float
+    high: float
+    halves: np.ndarray = field(compare=False, repr=False)
+
+
+def sure(
     statistic: Callable[[np.ndarray], float],
     n: int,
     *,
     positive: bool = False,
     n_draws: int = N_HALVES,
     generator: np.random.Generator | None = None,
-) -> tuple[float, float, float]:
+) -> Sure:
     """A number of n people with the ends of its interval.
 
     Args:
@@ -76,12 +87,29 @@ def with_interval(
 
     Example:
         >>> values = np.arange(100.0)
-        >>> whole, low, high = with_interval(lambda rows: values[rows].mean(), 100)
-        >>> bool(low < whole < high)
+        >>> found = sure(lambda rows: values[rows].mean(), 100)
+        >>> bool(found.low < found.value < found.high)
         True
     """
-    turned, back = (np.log, np.exp) if positive else (float, float)
-    whole = turned(statistic(np.arange(n)))
-    drawn = np.array([turned(statistic(half)) for half in halves(n, n_draws, generator)])
+    whole = statistic(np.arange(n))
+    drawn = np.array([statistic(half) for half in halves(n, n_draws, generator)])
+    if positive:
+        low, high = (float(np.exp(end)) for end in interval(np.log(whole), np.log(drawn)))
+    else:
+        low, high = (float(end) for end in interval(whole, drawn))
+    return Sure(float(whole), low, high, drawn)
+
+
+def difference(one: Sure, other: Sure) -> Sure:
+    """How much more `other` is than `one`, both of the same halves of the same people.
+
+    Example:
+        >>> values = np.arange(100.0)
+        >>> mean, double = (sure(lambda rows: k * values[rows].mean(), 100) for k in (1, 2))
+        >>> found = difference(mean, double)
+        >>> bool(found.value == mean.value), bool(found.low > 0)
+        (True, True)
+    """
+    whole, drawn = other.value - one.value, other.halves - one.halves
     low, high = interval(whole, drawn)
-    return float(back(whole)), float(back(low)), float(back(high))
+    return Sure(whole, float(low), float(high), drawn)

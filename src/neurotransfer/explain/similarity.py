@@ -10,7 +10,6 @@ from scipy.stats import rankdata
 from neurotransfer.errors import InputError
 from neurotransfer.explain.halves import N_HALVES, halves, interval
 from neurotransfer.seeding import stream
-from neurotransfer.statistics import holm
 
 N_PERMUTATIONS = 999
 # grams of all layers are held, n x n each
@@ -147,7 +146,7 @@ class Similarity:
     """How alike sets of features are by one measure, matrices (n_sets, n_sets).
 
     `value`, the ends `low` and `high` of its interval, `p` that it is no larger than between people who were shuffled, and
-    `p_holm`, corrected for the number of pairs.
+    `p_family`, the share of shuffles in which any pair of sets is as much alike (Westfall & Young 1993).
     """
 
     measure: str
@@ -155,7 +154,7 @@ class Similarity:
     low: np.ndarray
     high: np.ndarray
     p: np.ndarray
-    p_holm: np.ndarray
+    p_family: np.ndarray
 
 
 def similarities(
@@ -193,23 +192,27 @@ def similarities(
     parts = [_matrix(_stacked(measure, [each[half] for each in sets]))
              for half in halves(n, n_halves, stream(seed, "similarity", "halves"))]  # fmt: skip
     low, high = interval(value, np.stack(parts))
-    p = _permuted(forms, value, n_permutations, stream(seed, "similarity", "permutations"))
-    upper = np.triu_indices(len(sets), 1)
-    corrected = np.full(value.shape, np.nan)
-    corrected[upper] = corrected.T[upper] = holm(p[upper])
-    return Similarity(measure, value, np.clip(low, -1, 1), np.clip(high, -1, 1), p, corrected)
+    p, family = _permuted(forms, value, n_permutations, stream(seed, "similarity", "permutations"))
+    return Similarity(measure, value, np.clip(low, -1, 1), np.clip(high, -1, 1), p, family)
 
 
-def _permuted(forms: np.ndarray, value: np.ndarray, n_permutations: int, generator: np.random.Generator) -> np.ndarray:
-    lengths = _lengths(forms)
+def _permuted(
+    forms: np.ndarray, value: np.ndarray, n_permutations: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The p of every pair, alone and among all pairs."""
+    lengths, upper = _lengths(forms), np.triu_indices(len(forms), 1)
     flat = forms.reshape(len(forms), -1) / lengths[:, None]
-    count = np.zeros(value.shape)
+    alone, among = np.zeros(value.shape), np.zeros(value.shape)
     for _ in range(n_permutations):
         order = generator.permutation(forms.shape[1])
-        moved = forms[:, order][:, :, order].reshape(len(forms), -1) / lengths[:, None]
-        count += flat @ moved.T >= value - 1e-12
-    p = (1 + count) / (1 + n_permutations)
-    # one pair, one p: the sets that were moved are those of the later places
-    p = np.triu(p, 1) + np.triu(p, 1).T
-    p[np.diag_indices(len(p))] = np.nan
-    return np.where(np.isfinite(value), p, np.nan)
+        # one pair, one p: the sets that are moved are those of the later places
+        shuffled = flat @ (forms[:, order][:, :, order].reshape(len(forms), -1) / lengths[:, None]).T
+        alone += shuffled >= value - 1e-12
+        among += np.fmax.reduce(shuffled[upper], initial=-1) >= value - 1e-12
+    return tuple(_mirrored((1 + each) / (1 + n_permutations), value) for each in (alone, among))  # type: ignore[return-value]
+
+
+def _mirrored(p: np.ndarray, value: np.ndarray) -> np.ndarray:
+    both = np.triu(p, 1) + np.triu(p, 1).T
+    both[np.diag_indices(len(both))] = np.nan
+    return np.where(np.isfinite(value), both, np.nan)

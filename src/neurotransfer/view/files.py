@@ -59,7 +59,13 @@ class Masks:
         if folder not in self._known:
             self._known[folder] = _masks_in(folder)
         found = self._known[folder].get(_whose(image))
-        return None if found is None else inside(found, folder)
+        return None if found is None else inside(found, _dataset_of(folder))
+
+
+def _dataset_of(folder: Path) -> Path:
+    """The folder that a folder of a person lies in, in which a dataset may keep what its links lead to; else the folder itself."""
+    people = [place for place in (folder, *folder.parents) if place.name.startswith("sub-")]
+    return people[-1].parent if people else folder
 
 
 def _masks_in(folder: Path) -> Mapping[tuple[str, ...], Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from neurotransfer.artifacts import MANIFEST, provenance, read_json, write_table
+from neurotransfer.artifacts import provenance, write_table
 from neurotransfer.cohort import Cohort
 from neurotransfer.cohort.storing import quantised, restored
 from neurotransfer.cohort.volumes import load_volume
@@ -80,16 +80,15 @@ class MapsAsked:
 class Maps:
     """Maps that were made: their folder, the row a scan and method, averages, checks, and scans that were refused.
 
-    `words` says what is explained; `is_known` that all was there before, and nothing was made anew.
+    `words` says what is explained.
     """
 
     folder: Path
     table: pd.DataFrame
-    averages: Averages | None
-    checks: Checks | None
+    averages: Averages
+    checks: Checks
     words: str
     refused: tuple[tuple[str, str], ...] = ()
-    is_known: bool = False
 
 
 def explain_maps(
@@ -102,7 +101,7 @@ def explain_maps(
     raw: Sequence[str] = (),
     facts: dict[str, Any] | None = None,
     on_scan: Callable[[], object] | None = None,
-    on_page: Callable[["Maps", Looker, Sequence[Named], Sequence[str]], object] | None = None,
+    on_page: Callable[["Maps", Looker, Sequence[Named], np.ndarray], object] | None = None,
 ) -> Maps:
     """Make maps of a model for scans, and the checks that tell whether they mean anything.
 
@@ -118,7 +117,7 @@ def explain_maps(
         raw: the scans that the cohort's images were prepared from, one a row; empty when they are the user's own.
         facts: for the manifest.
         on_scan: called after every scan.
-        on_page: writes the page, before the manifest; it takes the maps, who made them, the scans and their groups.
+        on_page: writes the page, before the manifest: takes the maps, who made them, the scans and the affine of the model's voxels.
 
     Raises:
         InputError: when model, scans and choices do not fit together; CohortError when no scan can be used.
@@ -130,8 +129,7 @@ def explain_maps(
     rows = chosen_rows(cohort, wanted.group, wanted.most)
     key = fingerprint(key_of(model, cohort.rows(rows), Wanted()), wanted.methods, wanted.target, wanted.label, wanted.group,
                       wanted.checked, wanted.label_check, wanted.epochs, wanted.seed, tuple(raw))  # fmt: skip
-    if claim(out, key):
-        return _as_it_was(out)
+    claim(out, key)
     place(model.network, current())
     looker = Looker(
         explained, wanted.ways, _around(model, cohort, rows, wanted), out, is_in_mni152(_taken(model), cohort.alignment)
@@ -150,7 +148,7 @@ def explain_maps(
     write_table(out / TABLE, table)
     maps = Maps(out, table, averages, checks, explained.readout.words, lost)
     if on_page is not None:
-        on_page(maps, looker, done, groups)
+        on_page(maps, looker, done, affine)
     finish(out, _manifest(key, maps, model, cohort, facts or {}))
     return maps
 
@@ -227,7 +225,6 @@ def _loaded(
 
 def _manifest(key: str, maps: Maps, model: Model, cohort: Cohort, facts: dict[str, Any]) -> dict[str, Any]:
     checks = maps.checks
-    assert checks is not None
     said = {
         "explained": maps.words,
         "scans": int(maps.table["stem"].nunique()),
@@ -241,9 +238,3 @@ def _manifest(key: str, maps: Maps, model: Model, cohort: Cohort, facts: dict[st
         | said
         | provenance(model=model.card.name, cohort=cohort.facts, engine=str(current()), **facts)
     )
-
-
-def _as_it_was(out: Path) -> Maps:
-    manifest = read_json(out / MANIFEST)
-    refused = tuple((str(scan), str(why)) for scan, why in manifest["refused"])
-    return Maps(out, pd.read_parquet(out / TABLE), None, None, str(manifest["explained"]), refused, is_known=True)

@@ -96,6 +96,7 @@ def test_pretraining_takes_every_option_of_the_engine(tiny_cohort, tmp_path):
         "README.md",
         "model.json",
         "reference.safetensors",
+        "training.json",
         "training.tsv",
         "weights.safetensors",
     ]

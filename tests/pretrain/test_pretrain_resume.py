@@ -70,6 +70,7 @@ def wait_for(path, process, seconds=120):
 def alike(folder, other):
     assert (folder / "weights.safetensors").read_bytes() == (other / "weights.safetensors").read_bytes()
     assert (folder / "training.tsv").read_bytes() == (other / "training.tsv").read_bytes()
+    assert (folder / "training.json").read_bytes() == (other / "training.json").read_bytes()
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in other.iterdir())
 
 

@@ -104,6 +104,7 @@ def test_what_is_returned_is_what_is_saved(made):
         "README.md",
         "model.json",
         "reference.safetensors",
+        "training.json",
         "training.tsv",
         "weights.safetensors",
     ]

@@ -60,7 +60,7 @@ def undisturbed(tmp_path_factory):
 
 
 def test_the_model_folder_holds_a_panel_its_card_and_every_epoch(undisturbed):
-    assert sorted(path.name for path in undisturbed.iterdir()) == [README, CARD, "training.tsv", WEIGHTS]
+    assert sorted(path.name for path in undisturbed.iterdir()) == [README, CARD, "training.json", "training.tsv", WEIGHTS]
     model = load_model(undisturbed)
     assert model.card.architecture == "sfcn-panel"
     assert model.card.licence == "BSD-3-Clause"
@@ -172,7 +172,7 @@ def test_killed_and_called_again_it_ends_with_the_same_bytes(undisturbed, tmp_pa
     pretrain_simulated(study(), folder, on_epoch=lambda row: epochs.append(row["epoch"]))
     assert len(epochs) <= 4 - epochs_before_the_kill + 1
     assert (folder / WEIGHTS).read_bytes() == (undisturbed / WEIGHTS).read_bytes()
-    assert sorted(path.name for path in folder.iterdir()) == [README, CARD, "training.tsv", WEIGHTS]
+    assert sorted(path.name for path in folder.iterdir()) == [README, CARD, "training.json", "training.tsv", WEIGHTS]
 
 
 def test_an_interrupt_says_that_it_goes_on(tmp_path):

@@ -20,6 +20,7 @@ from neurotransfer.models.card import Card, people_of
 from neurotransfer.models.folder import CARD, Model, name_of, new_folder, require_new, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.models.overlap import image_hashes
+from neurotransfer.pretrain.record import RECORD, record_from
 from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.statistics.metrics import scores
 from neurotransfer.targets import Target, infer_target
@@ -79,7 +80,8 @@ def pretrain(
     """Train one network on several targets of a cohort at once and save it as a model folder.
 
     The loss is the weighted sum over the targets, a missing label counts nothing; a share of the participants chooses
-    the epoch. Beside the model lies `training.tsv`: a row an epoch with losses and validation scores of every target.
+    the epoch. Beside the model lies `training.tsv`: a row an epoch with losses and validation scores of every target; and
+    `training.json`: how good it is on them, as counts and curves.
     A training that was stopped, killed or lost its machine goes on where it was when it is called again, and ends with the
     same weights.
 
@@ -126,6 +128,7 @@ def pretrain(
                 known = reference_from(network.encoder, volumes, train, validation)
                 model = Model(network.cpu(), card, known)
                 write_table(folder / TRAINING_TABLE, pd.DataFrame(history.table))
+                write_json(folder / RECORD, record_from(network, volumes, cohort, labels, (train, validation)))
                 save_model(folder, model)
                 _clear(folder, options)
             processes.wait()

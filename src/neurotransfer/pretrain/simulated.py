@@ -11,20 +11,21 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, channels_last_3d
 
-from neurotransfer.artifacts import provenance, write_table
+from neurotransfer.artifacts import provenance, write_json, write_table
 from neurotransfer.errors import DivergedError, InterruptedRunError
 from neurotransfer.models.card import Card
 from neurotransfer.models.folder import Model, new_folder, save_model
 from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.models.reference import Reference
 from neurotransfer.pretrain.judges import RealPeople, finished
+from neurotransfer.pretrain.record import RECORD, record_of
 from neurotransfer.pretrain.study import SimulatedStudy
 from neurotransfer.seeding import integer_seed
 from neurotransfer.simulate.measures import measure
 from neurotransfer.simulate.synthesis import Heads, Made, SimulatedVolumes
 from neurotransfer.simulate.traits import CLASSES
 from neurotransfer.targets import KNOWN, Target
-from neurotransfer.training import Checkpoint, Engine, Examples, History, current, fit, using
+from neurotransfer.training import Checkpoint, Engine, Examples, History, current, fit, outputs, using
 from neurotransfer.training.known import reference_from
 
 TRAINING_TABLE = "training.tsv"
@@ -96,8 +97,10 @@ def pretrain_simulated(
         found = {"validation_loss": float(np.mean([member.history.best_loss for member in trained]))}
         card = _card(study, network, trained, found | (real.errors_of(network) if real else {}))
         model = Model(network, card, known_heads(study, network))
+        record = _record(study, network)
         rows = [{"member": place} | row for place, member in enumerate(trained, 1) for row in member.history.table]
         write_table(folder / TRAINING_TABLE, pd.DataFrame(rows))
+        write_json(folder / RECORD, record)
         network.cpu()
         save_model(folder, model, half=True)
         for place in range(study.network.members):
@@ -174,6 +177,18 @@ def known_heads(study: SimulatedStudy, network: Network) -> Reference | None:
     volumes = heads.make(range(part.validation)).volumes[:, 0].cpu().numpy()
     rows = np.arange(part.validation)
     return reference_from(network.encoder, volumes, rows[::2], rows[1::2])
+
+
+def _record(study: SimulatedStudy, network: Network) -> dict[str, Any]:
+    """How good the finished panel is on the heads that chose the epochs of its members."""
+    part = study.heads
+    judges = Heads(study.volume_grid, part.values, seed=study.seed, device=current().device).make(
+        range(part.validation)
+    )
+    labels, rows = measure(judges, tuple(study.targets)), np.arange(part.validation)
+    found = outputs(network, judges.volumes[:, 0].cpu().numpy(), rows)
+    means = {name: float(np.nanmean(values)) for name, values in labels.items()}
+    return record_of(network.targets, found, labels, rows.astype(str), means)
 
 
 def targets_of(study: SimulatedStudy, made: Made) -> list[Target]:

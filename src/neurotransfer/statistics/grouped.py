@@ -50,10 +50,13 @@ def people_intervals(
     if len(names) < LEAST_PEOPLE:
         return dict.fromkeys(SCORES, (np.nan, np.nan))
     rows_of = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
+    # of many people with one row each, putting rows together would take longer than the scores
+    firsts, single = np.array([rows[0] for rows in rows_of]), len(names) == len(place)
     generator = generator or stream(0, "people")
     found: dict[str, list[float]] = {name: [] for name, value in whole.items() if np.isfinite(value)}
     for _ in range(n_draws):
-        rows = np.concatenate([rows_of[person] for person in generator.integers(0, len(names), len(names))])
+        people_drawn = generator.integers(0, len(names), len(names))
+        rows = firsts[people_drawn] if single else np.concatenate([rows_of[person] for person in people_drawn])
         drawn = scores(kind, observed[rows], predicted[rows], None if probabilities is None else probabilities[rows])
         for name, values in found.items():
             values.append(drawn[name])

@@ -16,7 +16,7 @@ from view_data import write_cohort, write_scan
 
 from neurotransfer.errors import InputError
 from neurotransfer.view import viewed
-from neurotransfer.view.answers import Answers
+from neurotransfer.view.answers import MODULES, PAGES, Answers
 from neurotransfer.view.gather import gather
 from neurotransfer.view.server import MOST_CONNECTIONS, Server
 from neurotransfer.view.sources import find_source
@@ -44,9 +44,12 @@ def test_the_page_and_all_of_its_parts_are_sent(client):
     assert page.status == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     parts = re.findall(rb'(?:src|href)="([^"#]+)"', page.content)
-    assert {b"viewer.js", b"viewer.css"} <= set(parts)
+    assert {b"viewer.js", b"viewer.css", b"page.css"} <= set(parts)
+    modules = re.findall(rb'from "\./([^"]+)"', b"".join(client.get(name).content for name in PAGES))
+    assert set(modules) == {f"{name}.js".encode() for name in MODULES} - {b"viewer.js"}
+    parts += [*modules, b"niivue.js"]
     for part in parts:
-        if part != b"niivue.js":
+        if not part.startswith(b"data:"):
             assert client.get(part.decode()).status == 200
 
 
@@ -461,7 +464,7 @@ def test_every_answer_is_a_known_file_or_a_refusal(client, people, known, target
 @pytest.fixture(scope="module")
 def known(client, people):
     """All that there is to be had, each by its address; the volumes from their files."""
-    fixed = ["", "viewer.css", "viewer.js", "choice.js", "scene.js", "niivue.js", "scans.json"]
+    fixed = [*PAGES, "scans.json"]
     fixed += [f"numbers/{index}.json" for index in range(len(client.server.answers.scans.numbers))]
     fixed += [f"scans/{index}{part}" for index in range(6) for part in (".json", "/picture.jpg")]
     found = {asked: client.get(asked).content for asked in fixed if client.get(asked).status == 200}

@@ -79,6 +79,7 @@ class Numbers:
     sets: tuple[tuple[str, str], ...]
     similarity: Mapping[tuple[str, str], Similarity]
     n_compared: int
+    nuisance: str
     differences: Mapping[tuple[str, str, str], Sure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -127,7 +128,7 @@ def measure(sample: Sample, asked: Asked, on_step: Callable[[], object] | None =
     sets, similarity, n_compared = _similarity(sample, known, people.taken, views, asked.seed)
     step()
     return Numbers(models, views, covariates, known, tuple(names), int(people.complete.sum()), targets, traces, sets, similarity,
-                   n_compared, _differences(models), (*notes, *more))  # fmt: skip
+                   n_compared, asked.nuisance, _differences(models), (*notes, *more))  # fmt: skip
 
 
 def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -23,6 +24,7 @@ from neurotransfer.pages.style import figure as empty_figure
 
 CELL_SIDE = 0.62
 LONG_LABEL = 9
+LONGEST_UP = 44
 NARROW, LEGEND_ROW = 4.4, 0.19
 
 
@@ -133,7 +135,8 @@ def _dress(side: Any, found: Shown, axis: Axis, scene: Scene) -> None:
         getattr(ax, f"set_{which}lim")(axis.ends[0] - margin, axis.ends[1] + margin)
     if which == "y" and _is_mirrored(found):
         side.set_major_formatter(FuncFormatter(lambda value, _: _plain(abs(value))))
-    side.set_label_text(found.label(axis))
+    label = found.label(axis)
+    side.set_label_text("\n".join(wrap(label, LONGEST_UP)) if which == "y" else label)
 
 
 def _plain(value: float, _: object = None) -> str:

@@ -18,6 +18,8 @@ from neurotransfer.pages.style import GREY, INK
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)), (0, (3, 1, 1, 1, 1, 1)))
 LARGEST, SMALLEST = 80.0, 3.0
 MANY_POINTS = 40
+# the luminance on which white and INK are read equally well
+EVEN = 0.213
 ONE = ""
 
 
@@ -72,7 +74,7 @@ def cell_colour(value: float, colours: str, ends: tuple[float, float]) -> str | 
 def ink_on(colour: Any) -> str:
     """Black or white, whichever is read better on a colour (relative luminance of WCAG 2)."""
     parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
-    return "white" if 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] < 0.2 else INK
+    return "white" if 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] < EVEN else INK
 
 
 def _series(layer: Layer, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

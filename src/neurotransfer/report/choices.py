@@ -98,7 +98,7 @@ def optimism_figure(evidence: Evidence, looks: Mapping[str, Look], name: str) ->
     if not len(table):
         return None
     scores = list(dict.fromkeys(table["score"]))
-    labels = {score: f"{score_label(score, evidence.task)}: by how much validation looked better" for score in scores}
+    labels = {score: f"{score_label(score, evidence.task)}: optimism of validation" for score in scores}
     tips = {"validation": "on validation", "test": "on test", "replicates": "replicates"}
     return Figure(
         name=name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from neurotransfer.errors import InputError
 from neurotransfer.pages.model import Page
 from neurotransfer.report import page as benchmark_page
+from neurotransfer.report import predicted, prepared, pretraining
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ def is_run(path: Path) -> bool:
 
 KINDS: dict[str, Kind] = {
     "benchmark": Kind("the run folder of neurotransfer benchmark", is_run, benchmark_page.page_of),
+    "pretraining": Kind("the model folder of neurotransfer pretrain", pretraining.recognises, pretraining.page_of),
+    "prepared": Kind("the folder of neurotransfer prepare", prepared.recognises, prepared.page_of),
+    "predicted": Kind("the table of neurotransfer predict", predicted.recognises, predicted.page_of),
 }
 
 

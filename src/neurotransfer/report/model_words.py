@@ -73,8 +73,8 @@ def real_words(folder: ModelFolder) -> list[str]:
         return []
     parts = [f"{number(float(value), 2)} from {n} people" for n, value in errors.items()]
     return [
-        f"Real people looked on, of whom it has not learnt: ridge regression on its features predicts their {real.get('target', 'target')} "
-        f"with a mean absolute error of {joined(parts)}."
+        "Real people looked on, of whom it has not learnt: ridge regression on its features predicts their "
+        f"{real.get('target', 'target')} with a mean absolute error of {joined(parts)}."
     ]
 
 

@@ -35,7 +35,10 @@ from neurotransfer.statistics import SCORES
 from neurotransfer.statistics.samples import FEW_PARTICIPANTS
 
 MOST_SHOWN = 12
-NO_HISTORY = "This folder has no training.tsv: how its losses fell is not known. It is written by `pretrain`, and not shared with a model."
+NO_HISTORY = (
+    "This folder has no training.tsv: how its losses fell is not known. It is written by `pretrain`, and not shared "
+    "with a model."
+)
 NO_RECORD = (
     "This folder has no training.json, so nothing is known here of single predictions. It is written by `pretrain`, and not shared "
     "with a model."

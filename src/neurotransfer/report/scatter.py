@@ -16,7 +16,7 @@ MOST_BARS = 25
 # more dots than this are counted in bins: a page stays small, and a cloud can be read
 MOST_DOTS = 2000
 ALL = "all"
-_STEPS = (1, 2, 5, 10)
+_STEPS = (1, 2, 5, 10, 20)
 
 
 @dataclass(frozen=True)

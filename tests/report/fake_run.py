@@ -188,3 +188,35 @@ def write_run(
     if complete:
         (folder / "manifest.json").write_text(json.dumps(manifest()))
     return folder
+
+
+def write_crafted(folder: Path, values, *, task="sex", sizes=(10,), score="", kinds=None, complete=True, **columns):
+    """Write a run of chosen scores: strategy -> one a replicate, the same at every size, or {n: one a replicate}."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = study() | {"tasks": {task: TASKS[task]}, "sizes": list(sizes), "cells": 4}
+    score = score or TASKS[task]["score"]
+    facts["tasks"] = {task: TASKS[task] | {"score": score}}
+    known = kinds or {}
+    facts["strategies"] = [
+        {
+            "label": name,
+            "strategy": known.get(name, (name, None))[0],
+            "model": known.get(name, (name, None))[1],
+            "description": "",
+        }
+        for name in values
+    ]
+    rows = [
+        {"task": task, "n": n, "replicate": replicate, "strategy": name, "setting": "{}", "setting_index": 0, "selected": True,
+         "epochs": 3, "seconds": 0.5, "error": None, "n_train_images": n, "n_train_participants": n, **columns}
+        | {f"{part}_{other}": np.nan for part in ("test", "validation") for other in SCORES}
+        | {f"test_{score}": value, f"validation_{score}": value}
+        for n in sizes
+        for name, scored in values.items()
+        for replicate, value in enumerate(scored[n] if isinstance(scored, dict) else scored)
+    ]  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(facts))
+    pd.DataFrame(rows).to_parquet(folder / "results.parquet", index=False)
+    if complete:
+        (folder / "manifest.json").write_text(json.dumps({"command": "neurotransfer benchmark s.toml"}))
+    return folder

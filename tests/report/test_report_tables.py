@@ -1,6 +1,7 @@
 """Every table of the report against an independent computation from the raw rows."""
 
 import itertools
+import json
 from dataclasses import replace
 
 import fake_run
@@ -10,12 +11,22 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from neurotransfer.report import cells, tables
+from neurotransfer.report import choice_tables, tables
 from neurotransfer.report.cautions import cautions, progress
-from neurotransfer.report.findings import Evidence, finding
 from neurotransfer.report.folder import Task, read_run
-from neurotransfer.report.prediction_tables import agreement, axis_ends, predictions_of, roc_curve, subgroup_table
-from neurotransfer.statistics import SCORES, paired_test
+from neurotransfer.report.prediction_tables import (
+    agreement,
+    axis_ends,
+    confusion,
+    predictions_of,
+    reliability,
+    roc_curve,
+    subgroup_table,
+    wilson,
+)
+from neurotransfer.report.score_tables import score_items
+from neurotransfer.seeding import stream
+from neurotransfer.statistics import SCORES, paired_test, pairwise_matrix
 
 AGE = Task("age", "Age", "continuous", (), "years", "rae", "age")
 SEX = Task("sex", "Sex", "binary", ("F", "M"), "", "auc", "sex")
@@ -43,12 +54,6 @@ def results_of(values, task="age", score="rae", sizes=(10,)):
         for replicate, value in enumerate(column)
     ]
     return pd.DataFrame(rows)
-
-
-def evidence(results, task, names):
-    matrices = tables.p_matrices(results, task, names)
-    curve = tables.curve_table(results, task, names, matrices)
-    return Evidence(task, curve, tables.score_table(results, task, names), matrices)
 
 
 def test_sizes_are_ascending():
@@ -112,8 +117,77 @@ def test_curve_bars_are_196_standard_errors():
     row = curve.loc[(10, "baseline")]
     assert row["replicates"] == 7
     assert row["high"] - row["value"] == pytest.approx(1.96 * scipy.stats.sem(values, nan_policy="omit"))
-    medians = tables.curve_table(RESULTS, AGE, STRATEGIES, matrices, "median")
-    assert medians[["low", "high"]].isna().all(axis=None)
+
+
+def test_medians_have_bootstrap_intervals():
+    matrices = tables.p_matrices(RESULTS, AGE, STRATEGIES)
+    medians = tables.curve_table(RESULTS, AGE, STRATEGIES, matrices, "median", seed=1).set_index(["n", "strategy"])
+    draws = np.random.default_rng(0)
+    for key in itertools.product(fake_run.SIZES, STRATEGIES):
+        values = raw(AGE, *key, "test_rae")
+        values = values[~np.isnan(values)]
+        row = medians.loc[key]
+        assert values.min() <= row["low"] <= row["value"] <= row["high"] <= values.max()
+        expected = np.quantile(np.median(draws.choice(values, (20_000, len(values))), axis=1), [0.025, 0.975])
+        assert np.abs(expected - [row["low"], row["high"]]).max() <= np.ptp(values) / 3
+
+
+def test_other_scores_have_matrices_and_curves_of_their_own():
+    matrices = tables.p_matrices(RESULTS, AGE, STRATEGIES, score="r")
+    curve = tables.curve_table(RESULTS, AGE, STRATEGIES, matrices, score="r")
+    for n in fake_run.SIZES:
+        a, b = raw(AGE, n, "multi-finetuned", "test_r"), raw(AGE, n, "voxels", "test_r")
+        assert matrices[n].loc["multi-finetuned", "voxels"] == paired_test(a, b).p
+        rows = curve[curve["n"] == n]
+        assert list(rows["value"]) == sorted(rows["value"], reverse=True)
+        assert rows["value"].iloc[0] == pytest.approx(
+            max(raw(AGE, n, name, "test_r").mean() for name in STRATEGIES[1:])
+        )
+
+
+def test_the_headline_has_the_same_p_as_before():
+    """The draws of the score that is shown first do not depend on how many other scores are tested."""
+    results = results_of({"a": np.linspace(0.1, 0.9, 20), "b": np.linspace(0.8, 0.2, 20) ** 2})
+    matrix = tables.p_matrices(results, AGE, "ab", seed=4)[10]
+    expected = pairwise_matrix(
+        pd.DataFrame({"a": np.linspace(0.1, 0.9, 20), "b": np.linspace(0.8, 0.2, 20) ** 2}),
+        higher_is_better=False,
+        generator=stream(4, "report", "age", 10),
+    )
+    pd.testing.assert_frame_equal(matrix, expected)
+
+
+@pytest.mark.parametrize("task", [AGE, SEX])
+def test_differences_are_those_of_the_pairs(task):
+    matrices = tables.p_matrices(RESULTS, task, STRATEGIES)
+    table = tables.difference_table(RESULTS, task, STRATEGIES, task.score, matrices)
+    assert len(table) == len(fake_run.SIZES) * 20
+    for row in table.to_dict("records"):
+        a, b = (raw(task, row["n"], row[name], f"test_{task.score}") for name in ("strategy", "reference"))
+        pairs = (a - b)[~np.isnan(a - b)]
+        assert row["difference"] == pytest.approx(pairs.mean())
+        assert row["pairs"] == len(pairs)
+        assert row["p"] == matrices[row["n"]].loc[row["strategy"], row["reference"]]
+        assert row["better"] == (row["p"] < 0.05)
+        assert pairs.min() - 1e-12 <= row["low"] <= row["difference"] <= row["high"] <= pairs.max() + 1e-12
+
+
+def test_a_difference_and_its_reverse_mirror_each_other():
+    matrices = tables.p_matrices(RESULTS, SEX, STRATEGIES)
+    table = tables.difference_table(RESULTS, SEX, STRATEGIES, "auc", matrices).set_index(["n", "strategy", "reference"])
+    for (n, one, other), row in table.iterrows():
+        back = table.loc[(n, other, one)]
+        assert (row["difference"], row["low"], row["high"]) == (-back["difference"], -back["high"], -back["low"])
+
+
+def test_intervals_of_differences_cover_what_is_true():
+    draws, covered = np.random.default_rng(3), 0
+    for _ in range(100):
+        results = results_of({"a": draws.normal(0.3, 1, 40), "b": draws.normal(0, 1, 40)})
+        matrix = {10: pd.DataFrame(1.0, index=list("ab"), columns=list("ab"))}
+        row = tables.difference_table(results, AGE, "ab", "rae", matrix).set_index("strategy").loc["a"]
+        covered += row["low"] < 0.3 < row["high"]
+    assert 86 <= covered <= 100
 
 
 def test_curve_is_corrected_over_all_sizes_of_the_task():
@@ -150,18 +224,72 @@ def test_chance_of_a_mean_error_is_asked_of_the_relative_error():
     assert tables.chance_score(SEX) == "auc"
 
 
-def test_beaten_by_a_bar():
-    matrix = pd.DataFrame([[1, 0.01, 0.2], [0.9, 1, 0.9], [0.8, 0.04, 1]], index=list("vab"), columns=list("vab"))
-    assert tables.beaten_by("v", matrix) == ["a"]
-    assert tables.beaten_by("voxels", matrix) == []
-
-
 def test_epochs_leave_out_what_does_not_train():
-    table = tables.epochs_table(RESULTS, AGE, STRATEGIES)
+    table = choice_tables.effort_table(RESULTS, AGE, STRATEGIES, "epochs")
     assert set(table["strategy"]) == {"baseline", "multi-frozen", "multi-finetuned"}
     row = table.set_index(["n", "strategy"]).loc[(100, "baseline")]
     values = raw(AGE, 100, "baseline", "epochs")
-    assert (row["mean"], row["sem"]) == (pytest.approx(values.mean()), pytest.approx(scipy.stats.sem(values)))
+    assert row["mean"] == pytest.approx(values.mean())
+    assert row["high"] - row["mean"] == pytest.approx(1.96 * scipy.stats.sem(values))
+    assert set(choice_tables.effort_table(RESULTS, AGE, STRATEGIES, "seconds")["mean"]) == {1.5}
+
+
+def test_optimism_is_positive_where_validation_looked_better():
+    results = results_of({"a": np.full(4, 0.5)}).assign(validation_rae=[0.4, 0.3, 0.2, np.nan], validation_auc=np.nan)
+    row = choice_tables.optimism_table(results, AGE, "a").iloc[0]
+    assert row["optimism"] == pytest.approx(0.2)
+    assert (row["validation"], row["test"], row["replicates"]) == (pytest.approx(0.3), pytest.approx(0.5), 3)
+    results = results_of({"a": np.full(4, 0.5)}, "sex", "auc").assign(validation_auc=0.9)
+    row = choice_tables.optimism_table(results, SEX, "a").iloc[0]
+    assert (row["score"], row["optimism"]) == ("auc", pytest.approx(0.4))
+
+
+def settings_of(chosen, tried, n=10):
+    """A table of fits in which replicate i chose `chosen[i]` among the settings `tried`."""
+    return pd.DataFrame(
+        {
+            "task": "age",
+            "n": n,
+            "replicate": replicate,
+            "strategy": "a",
+            "setting": json.dumps(setting),
+            "selected": setting == one,
+        }
+        for replicate, one in enumerate(chosen)
+        for setting in tried
+    )
+
+
+def test_settings_are_counted_and_edges_are_told():
+    tried = [{"penalty": value} for value in (0.1, 1.0, 10.0)]
+    table = choice_tables.setting_table(settings_of([tried[2]] * 3 + [tried[1]], tried), AGE, "a")
+    assert table["setting"].tolist() == ["penalty 0.1", "penalty 1", "penalty 10"]
+    assert table["share"].tolist() == [0, 0.25, 0.75]
+    assert table["edge"].tolist() == ["penalty (lowest)", "", "penalty (highest)"]
+    often = choice_tables.edge_table(table).to_dict("records")
+    assert often == [{"strategy": "a", "n": 10, "edge": "penalty (highest)", "share": 0.75}]
+    rarely = choice_tables.setting_table(settings_of([tried[2], tried[1]], tried), AGE, "a")
+    assert len(choice_tables.edge_table(rarely)) == 0
+
+
+def test_an_edge_needs_three_values_and_room_beyond():
+    tried = [{"lr": lr, "dropout": dropout} for lr in (0.1, 0.01) for dropout in (0.0, 0.2, 0.5)]
+    edges = {str(each): choice_tables.edge_words(each, tried) for each in tried}
+    assert set(edges.values()) == {"", "dropout (highest)"}
+    assert edges[str({"lr": 0.1, "dropout": 0.5})] == "dropout (highest)"
+
+
+def test_a_single_setting_is_no_choice():
+    assert len(choice_tables.setting_table(settings_of([{}], [{}]), AGE, "a")) == 0
+
+
+def test_effective_numbers_are_means_over_replicates():
+    fits = pd.DataFrame({"task": "age", "n": [10, 10, 10, 10], "replicate": [0, 0, 1, 1], "strategy": list("abab"),
+                         "n_train_images": 10, "n_train_participants": [8, 8, 9, 9],
+                         "n_effective_participants": [7.0, 7.0, 8.0, 8.0]})  # fmt: skip
+    (row,) = choice_tables.effective_table(fits, AGE).to_dict("records")
+    assert row == {"n": 10, "images": 10.0, "participants": 8.5, "effective": 7.5}
+    assert choice_tables.effective_table(fits.drop(columns="n_effective_participants"), AGE)["effective"].isna().all()
 
 
 def test_failures_are_grouped():
@@ -227,75 +355,51 @@ def test_long_roc_curves_are_thinned_and_keep_their_ends():
     assert np.trapezoid(up, across) == pytest.approx(0.5, abs=0.03)
 
 
-def test_finding_names_the_best_by_how_much_and_how_surely():
-    text = finding(evidence(RESULTS, AGE, STRATEGIES))
-    gap = np.mean(raw(AGE, 100, "multi-frozen", "test_rae") - raw(AGE, 100, "multi-finetuned", "test_rae"))
-    assert "At n = 10, multi-finetuned is best" in text
-    assert f"ahead of multi-frozen by {gap:.3f}, and significantly so (p = 0.004; p = 0.047 after Holm" in text
-    assert "voxels (a linear model on smoothed voxels), beats baseline at n = 10; no other strategy at n = 100" in text
-    assert "n = 25" not in text
+def test_reliability_counts_every_prediction_and_every_person():
+    rows = predictions_of(PREDICTIONS, SEX, 100, "baseline")
+    happened, probability = rows["observed"].to_numpy() == 1, rows["predicted"].to_numpy()
+    found = reliability(happened, probability, rows["participant_id"].to_numpy())
+    assert found["predictions"].sum() == len(rows)
+    assert (found["participants"] <= found["predictions"]).all()
+    assert (found["observed"] * found["predictions"]).sum() == pytest.approx(happened.sum())
+    assert (found["predicted"] * found["predictions"]).sum() == pytest.approx(probability.sum())
+    third = rows[(rows["predicted"] >= 0.2) & (rows["predicted"] < 0.3)]
+    row = found[(found["predicted"] >= 0.2) & (found["predicted"] < 0.3)].iloc[0]
+    assert row["observed"] == pytest.approx(third["observed"].mean())
+    assert row["participants"] == third["participant_id"].nunique()
+    assert ((found["low"] <= found["observed"]) & (found["observed"] <= found["high"])).all()
 
 
-def test_finding_says_when_a_difference_may_be_chance():
-    noise = np.linspace(-0.1, 0.1, 8)
-    results = results_of({"a": 0.5 + noise, "b": 0.51 - noise})
-    assert "which may be chance (p = " in finding(evidence(results, AGE, "ab"))
+@pytest.mark.parametrize(("count", "n"), [(0, 5), (5, 10), (9, 9), (3, 100)])
+def test_intervals_of_shares_are_wilsons(count, n):
+    expected = scipy.stats.binomtest(count, n).proportion_ci(method="wilson")
+    assert wilson(count / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_finding_does_not_turn_the_sign_of_a_comparison_of_other_replicates():
-    good, bad, nothing = np.full(6, 0.1), np.full(6, 0.5), np.full(6, np.nan)
-    results = results_of({"few": np.r_[good + 0.05, nothing], "all": np.r_[good, bad]})
-    text = finding(evidence(results, AGE, ["few", "all"]))
-    assert "few is best" in text
-    assert "on those that both have a score for it is behind by 0.05" in text
-    assert "significantly" not in text
-
-
-def test_finding_says_when_holm_takes_it_back():
-    base = np.linspace(0.8, 0.9, 5)
-    results = results_of({"a": base - 0.2, "b": base, "c": base + 0.2}, sizes=(10, 20))
-    assert "does not survive Holm's correction (p = 0.031; p = 0.125 after it)" in finding(
-        evidence(results, AGE, "abc")
+def test_confusion_counts_as_scikit_learn_does():
+    draws = np.random.default_rng(2)
+    rows = pd.DataFrame(
+        {"observed": draws.integers(0, 3, 60).astype(float), "predicted": draws.integers(0, 3, 60).astype(float)}
     )
+    found = confusion(rows, Task("g", "G", "categorical", ("a", "b", "c"), "", "auc", "g"))
+    expected = sklearn.metrics.confusion_matrix(rows["observed"], rows["predicted"])
+    assert found["predictions"].to_numpy().reshape(3, 3).tolist() == expected.tolist()
+    np.testing.assert_allclose(found["share"].to_numpy().reshape(3, 3).sum(axis=1), 1)
 
 
-def test_finding_says_when_nothing_beats_chance():
-    noise = np.linspace(-0.3, 0.3, 8)
-    text = finding(evidence(results_of({"a": 1 + noise, "b": 1.01 - noise}), AGE, "ab"))
-    assert "Nothing beats chance (relative absolute error 1) reliably there." in text
-    text = finding(evidence(results_of({"a": 0.2 + noise / 9, "b": 1.01 - noise}), AGE, "ab"))
-    assert "Not reliably better than chance (relative absolute error 1) there: b." in text
-
-
-def test_finding_of_one_strategy_and_of_none():
-    assert "nothing to compare it with" in finding(evidence(results_of({"a": [0.5, 0.6]}), AGE, "a"))
-    assert finding(evidence(results_of({"a": [np.nan, np.nan]}), AGE, "a")) == "At n = 10 no fit has a score."
-
-
-def test_matrix_cells_say_how_sure():
-    matrix = pd.DataFrame([[1, 0.0001, 0.03], [1, 1, 0.4], [1, 0.6, 1]], index=list("abc"), columns=list("abc"))
-    grid = cells.matrix_grid(50, matrix)
-    (_, first), (_, second), _ = grid["rows"]
-    assert [cell[:2] for cell in first] == [("", "self"), ("< 0.001*", "sure"), ("0.030", "likely")]
-    assert second[2][:2] == ("0.400", "open")
-    assert first[2][2] == "a beats c: p 0.030; after Holm 0.150"
-
-
-def test_score_cells_show_the_headline_first_and_the_unit():
-    grid = cells.score_grid(tables.score_table(RESULTS, AGE, STRATEGIES), AGE)
-    assert grid["headings"][:2] == ["Relative absolute error", "Mean absolute error (years)"]
-    assert [row["first"] for row in grid["rows"]] == ([True] + [False] * 4) * 3
-    row = grid["rows"][0]
-    values = raw(AGE, 10, "baseline", "test_rae")
-    assert (row["n"], row["strategy"], row["replicates"]) == (10, "baseline", 7)
-    assert row["cells"][0][0].startswith(f"{np.nanmean(values):.3f} ± ")
+def test_score_items_show_the_headline_first_and_the_unit():
+    table = score_items(tables.score_table(RESULTS, AGE, STRATEGIES), AGE, "scores")
+    assert list(table.headings[3:5]) == ["Relative absolute error", "Mean absolute error (years)"]
+    assert len(table.rows) == len(fake_run.SIZES) * len(STRATEGIES)
+    assert list(table.rows[0][:3]) == ["baseline", "10", "7"]
+    assert table.rows[0][3].startswith(f"{np.nanmean(raw(AGE, 10, 'baseline', 'test_rae')):.3f} (")
 
 
 def test_cautions_of_the_fake_run(tmp_path):
     run = read_run(fake_run.write_run(tmp_path))
     text = "\n".join(cautions(run))
     assert "Only 8 replicates" in text
-    assert "0.0039, or 0.047 after Holm" in text
+    assert "0.0039, or 0.078 after Holm" in text
     assert "2 of 480 fits failed; 1 replicate of a strategy has no score" in text
     assert "Age: the values look like two groups" in text
     assert "4 participants of this study were in the pretraining of model multi" in text

@@ -10,8 +10,9 @@ import matplotlib
 from matplotlib.figure import Figure as Drawing
 
 from neurotransfer.artifacts import write_atomically, write_table
+from neurotransfer.pages.contents import figures_of
 from neurotransfer.pages.drawing import static_figure
-from neurotransfer.pages.model import Figure, Page, figures_of
+from neurotransfer.pages.model import Figure, Page
 from neurotransfer.pages.shown import combinations
 from neurotransfer.pages.style import SETTINGS, svg
 

@@ -144,7 +144,8 @@ def _counted(task: Task) -> str:
 def _value(value: float, task: Task) -> str:
     direction = "" if SCORES[task.score].higher_is_better else DIRECTION
     unit = f" {task.unit}" if task.score == "mae" and task.unit else ""
-    return f"a mean {SHORT[task.score]} of {number(value, 2 if task.score == 'mae' else 3)}{unit}{direction}"
+    name = SHORT[task.score] if task.score == "mae" else f"mean {SHORT[task.score]}"
+    return f"a {name} of {number(value, 2 if task.score == 'mae' else 3)}{unit}{direction}"
 
 
 def _spoken_of(evidence: Evidence, rows: pd.DataFrame) -> tuple[str, list[str]]:
@@ -161,7 +162,9 @@ def _spoken_of(evidence: Evidence, rows: pd.DataFrame) -> tuple[str, list[str]]:
 def _clause(evidence: Evidence, n: int, subject: str, other: str, names: Names) -> str:
     found, name = compare(evidence, n, subject, other), names[other]
     task = evidence.task
-    amount = f"{_gap(found, task)}{_of_what(task)}"
+    ranked = list(evidence.headline.loc[evidence.headline["n"] == n, "strategy"])
+    is_of_others = found.gap < 0 and ranked.index(subject) < ranked.index(other)
+    amount = f"{_gap(found, task)}{_of_what(task)}" + (" on the replicates that both have" if is_of_others else "")
     interval = f"95 % interval {number(found.low, _digits(found.gap))} to {number(found.high, _digits(found.gap))}"
     if found.is_win:
         return f"beats {name} by {amount} ({interval}; {p_equals(found.holm)} after Holm's correction)"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from neurotransfer.artifacts import write_atomically
 from neurotransfer.errors import InputError
-from neurotransfer.pages.model import Page, figures_of
+from neurotransfer.pages.contents import figures_of
+from neurotransfer.pages.model import Page
 from neurotransfer.pages.render import render
 from neurotransfer.pages.static import save_figures, static_svg
 from neurotransfer.report.kinds import KINDS, kind_of

@@ -1,10 +1,12 @@
 """A real browser for tests: Debian's Chromium through Playwright; it opens files only, and says what went wrong."""
 
+import atexit
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +43,23 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The browser, started once."""
-    api = pytest.importorskip("playwright.sync_api")
+def chromium() -> Any:
+    """The browser, started once a process, however many folders of tests import this fixture."""
+    pytest.importorskip("playwright.sync_api")
     if not CHROMIUM:
         pytest.skip("no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    return _started()
+
+
+@cache
+def _started() -> Any:
+    from playwright.sync_api import sync_playwright
+
+    playwright = sync_playwright().start()
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    atexit.register(playwright.stop)
+    atexit.register(browser.close)
+    return browser
 
 
 @contextmanager
@@ -62,6 +72,7 @@ def visit(
     """
     allowed = options.pop("allowed", LOCAL)
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, **options)
+    context.set_default_timeout(10_000)
     page = context.new_page()
     seen = Visit(page)
     page.on("console", lambda said: seen.problems.append(said.text) if said.type in ("error", "warning") else None)

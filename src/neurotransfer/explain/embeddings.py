@@ -13,8 +13,9 @@ from neurotransfer.artifacts import MANIFEST, is_file, require_writable, write_t
 from neurotransfer.cohort import Cohort
 from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.errors import InputError
+from neurotransfer.explain.asking import Asked
 from neurotransfer.explain.gathering import KEYS, Sample
-from neurotransfer.explain.measuring import Asked, Numbers, measure
+from neurotransfer.explain.measuring import Numbers, measure
 from neurotransfer.explain.plane import Plane, neighbour_plane, principal_plane
 from neurotransfer.targets import KNOWN, as_text
 

@@ -23,7 +23,7 @@ _VIEW = "view"
 def view_names(numbers: Numbers) -> dict[str, str]:
     """The views and what the reader is told of them."""
     return {RAW: "raw"} | (
-        {WITHOUT: f"without {', '.join(numbers.covariates.names)}"} if WITHOUT in numbers.views else {}
+        {WITHOUT: f"without {' and '.join(numbers.covariates.names)}"} if WITHOUT in numbers.views else {}
     )
 
 
@@ -166,12 +166,14 @@ def signed(rows: pd.DataFrame) -> pd.Series:
 
 def similarity_figure(numbers: Numbers) -> Figure:
     """How alike every two sets of features hold people: models and layers."""
-    several = len(numbers.models) > 1
-    names = [f"{model}: {layer}" if several else layer for model, layer in numbers.sets]
+    numbered = {model.name: place for place, model in enumerate(numbers.models, start=1)}
+    several = len(numbered) > 1
+    names = [f"{numbered[model]}: {layer}" if several else layer for model, layer in numbers.sets]
+    told = f" {', '.join(f'{place}: {model}' for model, place in numbered.items())}." if several else ""
     table = similarity_table(numbers)
     ends = {
-        "one": (table["model"] + ": " + table["layer"]) if several else table["layer"],
-        "two": (table["other_model"] + ": " + table["other_layer"]) if several else table["other_layer"],
+        end: (table[model].map(numbered).astype(str) + ": " + table[layer]) if several else table[layer]
+        for end, model, layer in (("one", "model", "layer"), ("two", "other_model", "other_layer"))
     }
     pairs = table.assign(**ends)
     both = pd.concat(
@@ -191,7 +193,7 @@ def similarity_figure(numbers: Numbers) -> Figure:
             "low": "95 % from", "high": "95 % to", "p": "p", "p_family": "p (all pairs)"}),),
         (Choice("measure", "Measure", MEASURES), *_choices(numbers)),
         colours="sequential", colour_label="how alike (1: the same up to turning and scale)", ends=(0, 1), square=True,
-        caption=f"{numbers.n_compared} people. 0 is no more than between people who were shuffled; p is from 999 shuffles.",
+        caption=f"{numbers.n_compared} people. 0 is no more than between people who were shuffled; p is from 999 shuffles.{told}",
     )  # fmt: skip
 
 

@@ -17,9 +17,10 @@ from neurotransfer.explain.embeddings_figures import (
     target_figure,
     view_names,
 )
-from neurotransfer.explain.embeddings_words import best_rows, between, cautions_of, found_of, power
+from neurotransfer.explain.embeddings_words import best_rows, between, cautions_of, effect_of, found_of, power
 from neurotransfer.explain.measuring import Numbers
-from neurotransfer.pages.model import Code, Facts, Figure, Item, Page, Row, Section, Table, Text, figures_of
+from neurotransfer.pages.contents import figures_of
+from neurotransfer.pages.model import Code, Facts, Figure, Item, Page, Row, Section, Table, Text
 
 BEST = 3
 # a matrix of more cells is not drawn a second time for who has no scripts
@@ -122,11 +123,11 @@ def _targets(explained: Explained) -> list[Item]:
 
 def _best(numbers: Numbers) -> Table:
     views = view_names(numbers)
-    rows = [
-        [row.target, row.model, views[row.view], row.feature, f"{row.measure} {row.effect:.2f}", str(row.n), _p(row.p), _p(row.p_holm),
-         _p(row.p_fdr), _p(row.p_family)]
-        for row in best_rows(numbers.targets, BEST).itertuples()
-    ]  # fmt: skip
+    rows = []
+    for row in best_rows(numbers.targets, BEST).itertuples():
+        effect = effect_of(row.measure, row.effect, row.higher)
+        chances = [_p(p) for p in (row.p, row.p_holm, row.p_fdr, row.p_family)]
+        rows.append([row.target, row.model, views[row.view], row.feature, effect, str(row.n), *chances])
     caption = (
         f"The {BEST} features that go most with each target. p is of one test; Holm's and the false discovery rate (Benjamini and "
         "Hochberg) are corrected for all features and targets of a model; the last is the share of 999 shuffles of people in which "

@@ -33,6 +33,16 @@ def between(number: Sure, digits: int = 1) -> str:
     return f"{number.value:.{digits}f} ({number.low:.{digits}f} to {number.high:.{digits}f})"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Example:
+        >>> listed(["age", "sex", "site"])
+        'age, sex and site'
+    """
+    return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])
+
+
 def found_of(numbers: Numbers) -> list[str]:
     """What was found, a sentence or some a paragraph."""
     paragraphs = [_dimensions(numbers), _redundancy(numbers), *_targets(numbers), _alike(numbers), *_traces(numbers)]
@@ -40,7 +50,7 @@ def found_of(numbers: Numbers) -> list[str]:
 
 
 def _without(numbers: Numbers) -> str:
-    return f"without {', '.join(numbers.covariates.names)}"
+    return f"without {listed(numbers.covariates.names)}"
 
 
 def _dimensions(numbers: Numbers) -> str:
@@ -101,7 +111,7 @@ def _goes_with(target: str, rows: pd.DataFrame, model: object) -> str:
     if rows["p"].isna().all():
         return f"{target}: nothing can be told of {model}."
     best = rows.loc[rows["p"].idxmin()]
-    effect = f"{best['measure']} {best['effect']:.2f}"
+    effect = effect_of(best["measure"], best["effect"], best["higher"])
     if not sure:
         shares = int((rows["p_fdr"] < ALPHA).sum())
         rate = f"; at a false discovery rate of 5 %, {shares} do" if shares else ""
@@ -113,6 +123,18 @@ def _goes_with(target: str, rows: pd.DataFrame, model: object) -> str:
         f"{target}: {sure} of {n} features of {model} go with it after Holm's correction, most of all {best['feature']} ({effect}, "
         f"{probability(best['p_holm'])}, {int(best['n'])} people)."
     )
+
+
+def effect_of(measure: str, effect: float, higher: str) -> str:
+    """An effect as it stands in a sentence; of an AUC, who has more of the feature.
+
+    Example:
+        >>> effect_of("r", -0.5, ""), effect_of("AUC", 0.9, "M"), effect_of("AUC", 0.1, "M")
+        ('r -0.50', 'AUC 0.90 for M', 'AUC 0.90 against M')
+    """
+    if measure != "AUC":
+        return f"{measure} {effect:.2f}"
+    return f"AUC {max(effect, 1 - effect):.2f} {'for' if effect >= 0.5 else 'against'} {higher}"
 
 
 def _alike(numbers: Numbers) -> str:

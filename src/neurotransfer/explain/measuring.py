@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
 
-from neurotransfer.errors import InputError, unknown
+from neurotransfer.errors import InputError
+from neurotransfer.explain.asking import Asked, matching
 from neurotransfer.explain.associations import associations, corrected
 from neurotransfer.explain.averages import Covariates, covariates_of, labels_of, numeric_columns, person_means, varying
 from neurotransfer.explain.correlations import chance_redundancy, correlations, redundancy, residuals
@@ -21,17 +21,6 @@ from neurotransfer.seeding import stream
 RAW, WITHOUT = "raw", "without"
 # halves of people, where each takes long
 WIDE, FEW_HALVES = 300, 60
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is asked of features: covariates, patterns of columns, targets, and the column whose trace is looked for."""
-
-    covariates: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    nuisance: str = "site"
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,7 +94,7 @@ def measure(sample: Sample, asked: Asked, on_step: Callable[[], object] | None =
         InputError: when the people are too few, or what is asked for is not in the table.
     """
     step = on_step or (lambda: None)
-    names = _matching(sample.table, asked.columns)
+    names = matching(sample.table, asked.columns)
     covariates = covariates_of(sample.table, asked.covariates)
     taken = person_means(covariates.values, sample.people.codes)
     known = np.isfinite(taken).all(1)
@@ -129,16 +118,6 @@ def measure(sample: Sample, asked: Asked, on_step: Callable[[], object] | None =
     step()
     return Numbers(models, views, covariates, known, tuple(names), int(people.complete.sum()), targets, traces, sets, similarity,
                    n_compared, asked.nuisance, _differences(models), (*notes, *more))  # fmt: skip
-
-
-def _matching(table: pd.DataFrame, patterns: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        matched = [name for name in table if fnmatchcase(name, pattern)]
-        if not matched:
-            raise InputError(unknown("columns", pattern, sorted(table.columns)))
-        found |= dict.fromkeys(matched)
-    return list(found)
 
 
 def people_of(values: np.ndarray, sample: Sample, known: np.ndarray) -> np.ndarray:
@@ -212,7 +191,13 @@ def _targets(
                         model.views[RAW].features, labels.values[known], labels.target.kind,
                         taken if view == WITHOUT else None, generator=stream(asked.seed, "associations", name, view),
                     )  # fmt: skip
-                    more = {"model": model.name, "view": view, "target": name, "kind": labels.target.kind}
+                    more = {
+                        "model": model.name,
+                        "view": view,
+                        "target": name,
+                        "kind": labels.target.kind,
+                        "higher": labels.target.classes[1] if labels.target.kind == "binary" else "",
+                    }
                     parts.append(found.assign(feature=model.names, **more))
             except InputError as error:
                 notes.append(f"{name}: {error}.")
@@ -222,6 +207,7 @@ def _targets(
         "view",
         "target",
         "kind",
+        "higher",
         "feature",
         "measure",
         "effect",

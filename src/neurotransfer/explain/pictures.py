@@ -3,8 +3,14 @@
 import base64
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+
+from neurotransfer.cohort.contract import Input
+from neurotransfer.cohort.volumes import load_volume
+from neurotransfer.errors import ImageError
 
 MOST_BYTES = 2_500_000
 # pixels of the tallest slice, from what is shown at best to what is still a head
@@ -60,3 +66,27 @@ def pictures(load: Callable[[int], np.ndarray | None], n: int, most_bytes: int =
 
 def _made(volume: np.ndarray | None) -> Sequence[str]:
     return [""] * len(HEIGHTS) if volume is None else [picture(volume, height) for height in HEIGHTS]
+
+
+def pictures_of(table: pd.DataFrame, taken: Input | None, alignment: str, n_times: int) -> tuple[list[str], str]:
+    """Pictures of the scans of a table as a model takes them, each shown so many times on a page; and what to say of them.
+
+    Args:
+        table: with the columns image and mask; a scan that cannot be read has no picture.
+        taken: the input of the model; None for no pictures.
+        alignment: of the cohort.
+        n_times: how often each picture stands on the page.
+    """
+    if taken is None or "image" not in table or not (table["image"] != "").any():
+        return [], ""
+    masks = table["mask"] if "mask" in table else pd.Series([""] * len(table))
+
+    def load(place: int) -> np.ndarray | None:
+        try:
+            mask = Path(masks.iloc[place]) if masks.iloc[place] else None
+            return load_volume(Path(table["image"].iloc[place]), taken, mask, alignment)
+        except ImageError:
+            return None
+
+    found, note = pictures(load, len(table), MOST_BYTES // max(n_times, 1))
+    return (found if any(found) else []), note

@@ -93,13 +93,15 @@ def test_the_browser_is_opened_without_telling_others_the_address(cohort, tmp_pa
     assert not Path(called.strip().removeprefix("file://")).exists()
 
 
-def test_what_a_user_can_mend_is_said_without_a_traceback(tmp_path):
-    done = subprocess.run(
-        [*COMMAND, str(tmp_path / "nothing"), "--no-browser"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert re.fullmatch(r"error: there is no '.*nothing'; give a folder .*\n", done.stderr)
+def test_what_a_user_can_mend_is_said_without_a_traceback(called, tmp_path):
+    import neurotransfer.cli.viewing  # noqa: F401
+
+    code, out, error = called("view", tmp_path / "nothing", "--no-browser")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: there is no '.*nothing'; give a folder .*\n", error)
+    code, out, error = called("view", tmp_path, "--no-browser", "--port", "70000")
+    assert (code, out) == (2, "")
+    assert "70000" in error
 
 
 @pytest.mark.slow
@@ -111,6 +113,7 @@ def test_the_port_of_another_is_not_taken(cohort):
     assert f"cannot listen on port {client.port}" in done.stderr
 
 
+@pytest.mark.slow
 def test_no_torch_is_loaded():
     code = "import sys, neurotransfer.view, neurotransfer.cli.viewing\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

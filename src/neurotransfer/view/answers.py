@@ -5,7 +5,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -31,6 +32,8 @@ PAGES = {
     "niivue.js": ("neurotransfer.pages", "niivue.js", JS),
 }
 _NUMBER = r"(0|[1-9]\d{0,8})"
+# follow no link, wait for no pipe, change no line ending: where the system knows such
+SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 GONE = "the file has changed its place since the page was opened: run the command again"
 
 
@@ -123,19 +126,17 @@ class Answers:
         return self._as_it_is[key]
 
 
-class _said_without_path:  # noqa: N801
+@contextmanager
+def _said_without_path() -> Iterator[None]:
     """Turn what goes wrong with a file into a refusal that does not say where it lies."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, NeurotransferError):
-            raise RefusedError(422, f"this image cannot be shown: {without_paths(str(error))}") from None
-        if isinstance(error, OSError):
-            raise RefusedError(410, GONE) from None
-        if isinstance(error, MemoryError):
-            raise RefusedError(503, "there is not enough memory to show this image") from None
+    try:
+        yield
+    except NeurotransferError as error:
+        raise RefusedError(422, f"this image cannot be shown: {without_paths(str(error))}") from None
+    except OSError:
+        raise RefusedError(410, GONE) from None
+    except MemoryError:
+        raise RefusedError(503, "there is not enough memory to show this image") from None
 
 
 def without_paths(text: str) -> str:
@@ -159,7 +160,7 @@ def _page(package: str, name: str, kind: str) -> Answer:
 def _opened(path: Path, kind: str) -> Answer:
     """An open file, if it is one and no link."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | SAFELY)
     except OSError as error:
         if error.errno == errno.EMFILE:
             raise RefusedError(503, "too many files are open: try again") from None

@@ -41,7 +41,10 @@ class Viewer {
     part("browse").hidden = index >= 0;
     part("one").hidden = index < 0;
     this.#showMarks();
-    if (index >= 0) return this.#showOne(index);
+    if (index >= 0) {
+      letGoOfPictures();
+      return this.#showOne(index);
+    }
     this.one.close();
     state.page = showCards({
       ...this, values: this.values.numbers, addressOf: (each) => `#${hashOf({ ...state, scan: this.keys[each] }, this.first)}`,
@@ -170,6 +173,11 @@ class Viewer {
     else if (event.key === "ArrowLeft") this.step(-1);
     else if (event.key === "ArrowRight") this.step(1);
   }
+}
+
+/** Pictures that are still on their way: a browser would fetch them before the scan. Cards are made anew later. */
+function letGoOfPictures() {
+  for (const picture of part("cards").querySelectorAll("img")) if (!picture.complete) picture.removeAttribute("src");
 }
 
 /** Whether arrows have a meaning of their own where they were pressed. */

@@ -11,7 +11,7 @@ from neurotransfer.cohort import Cohort
 from neurotransfer.models.network import Network
 from neurotransfer.seeding import stream
 from neurotransfer.statistics.calibration import calibration_of_classes, calibration_of_values
-from neurotransfer.statistics.grouped import people_intervals
+from neurotransfer.statistics.grouped import N_DRAWS, people_intervals
 from neurotransfer.statistics.metrics import auc, scores
 from neurotransfer.targets import Target, as_text
 from neurotransfer.training import outputs
@@ -108,7 +108,13 @@ def _intervals(
     target: Target, observed: np.ndarray, predicted: np.ndarray, people: np.ndarray, probabilities: np.ndarray
 ) -> dict[str, list[float]]:
     found = people_intervals(
-        target.kind, observed, predicted, people, probabilities, generator=stream(0, "pretrain", "record", target.name)
+        target.kind,
+        observed,
+        predicted,
+        people,
+        probabilities,
+        n_draws=N_DRAWS,
+        generator=stream(0, "pretrain", "record", target.name),
     )
     return {name: [round(end, DIGITS) for end in ends] for name, ends in found.items() if np.isfinite(ends).all()}
 

@@ -173,7 +173,7 @@ def _gap(table: PredictedTable) -> list[Section]:
     figure = gap_figure(table, ages[0].observed)
     if figure is None:
         return []
-    return [Section("gap", "Brain-age gap", [figure, Text(bias_words(table))])]
+    return [Section("brain-age-gap", "Brain-age gap", [figure, Text(bias_words(table))])]
 
 
 def _fit(table: PredictedTable) -> list[Item]:

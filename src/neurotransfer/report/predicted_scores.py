@@ -9,7 +9,7 @@ from neurotransfer.report.predicted_table import PredictedTarget
 from neurotransfer.seeding import stream
 from neurotransfer.statistics import SCORES, bootstrap_interval, scores
 from neurotransfer.statistics.calibration import calibration_of_classes, calibration_of_values, rank_correlation
-from neurotransfer.statistics.grouped import people_intervals
+from neurotransfer.statistics.grouped import N_DRAWS, people_intervals
 
 
 def score_table(target: PredictedTarget, people: np.ndarray) -> pd.DataFrame:
@@ -30,6 +30,7 @@ def score_table(target: PredictedTarget, people: np.ndarray) -> pd.DataFrame:
         predicted,
         people[rows],
         probabilities,
+        n_draws=N_DRAWS,
         generator=stream(0, "report", "people", target.name),
     )
     kept = [(name, value, *ends[name]) for name, value in found.items() if np.isfinite(value)]

@@ -73,7 +73,7 @@ def cautions_of(table: PredictedTable, judged: list[PredictedTarget], most: int)
     notes = []
     for target in judged[:most]:
         rows = pd.DataFrame({"person": table.people, "value": target.observed})[target.known].drop_duplicates("person")
-        values = rows["value"] if target.is_numeric else rows["value"].map(dict(enumerate(target.classes)))
+        values = rows["value"] if target.kind == "continuous" else rows["value"].map(dict(enumerate(target.classes)))
         notes += sample_notes(target.name, values, target.kind)
     notes += [
         f"Model {model.get('Name')} has learnt of {n} of these {len(set(table.people))} people: what it says of them is too good, "

@@ -191,7 +191,7 @@ def _quality(folder: PreparedFolder, sites: pd.Series | None, effects: pd.DataFr
         order = [*first, *(name for name in shown if name not in first)]
         items: list[Item] = [site_figure(folder.scans, order, sites)]
         found.append(
-            Section("sites", "Differences between sites", [*items, *_site_tables(folder, order, sites, effects)])
+            Section("by-site", "Differences between sites", [*items, *_site_tables(folder, order, sites, effects)])
         )
     return found
 

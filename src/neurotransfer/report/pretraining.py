@@ -163,7 +163,7 @@ def _score_table(folder: ModelFolder) -> Table:
                  _guess(kept, score), str(kept.get("Images", "–"))]
             )  # fmt: skip
     caption = "Scores on validation, with 95 % intervals over people, and what one answer for everybody would give"
-    return Table("scores", caption, ["target", "score", "value", "95 % interval", "guess", "scans"], rows, (2, 3, 4, 5))
+    return Table("validation-scores", caption, ["target", "score", "value", "95 % interval", "guess", "scans"], rows, (2, 3, 4, 5))
 
 
 def _guess(kept: Mapping[str, Any], score: str) -> str:

@@ -39,6 +39,7 @@ class LiveFigure {
   open() {
     if (this.isOpen) return;
     this.isOpen = true;
+    this.place.classList.add("open");
     this.figure = JSON.parse(this.place.querySelector("script").textContent);
     this.state = openingState(this.figure);
     this.build();

@@ -159,11 +159,27 @@ def _planted(checks: Checks, figures: Mapping[str, Figure]) -> list[Item]:
     if checks.region_scores is None:
         return items
     rows = [
-        [str(row.method), str(row.score), f"{row.mean:.3f}", f"{row.low:.3f} to {row.high:.3f}", f"{row.chance:.3f}"]
+        [
+            str(row.method),
+            str(row.score),
+            f"{row.mean:.3f}",
+            f"{row.low:.3f} to {row.high:.3f}",
+            f"{row.chance:.3f}",
+            f"{row.of_mean_map:.3f}",
+        ]
         for row in checks.region_scores.itertuples()
     ]
-    caption = "Localisation scores: means over scans, 95 % intervals, and chance"
-    return [*items, Table("scores", caption, ("method", "score", "mean", "95 % interval", "chance"), rows, (2, 3, 4))]
+    caption = "Localisation scores: means over scans, 95 % intervals, chance, and the score of the mean map"
+    return [
+        *items,
+        Table(
+            "scores",
+            caption,
+            ("method", "score", "mean", "95 % interval", "chance", "of the mean map"),
+            rows,
+            (2, 3, 4, 5),
+        ),
+    ]
 
 
 def _verdicts(checks: Checks) -> Table:

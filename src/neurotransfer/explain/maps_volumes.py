@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from scipy import ndimage
 
 from neurotransfer.cohort.mni import SPACE
 from neurotransfer.cohort.orientation import window
@@ -17,7 +18,7 @@ from neurotransfer.pages.model import Overlay, Volumes
 # what a page can bear of all heads together, and of the voxels of one
 MOST_BYTES, MOST_VOXELS = 5_500_000, 250_000
 LEVELS, LEAST = 1000, 0.15
-MARGIN = 2
+MARGIN, SMOOTHED_MM = 2, 8.0
 ROWS = ((0, "sagittal"), (1, "coronal"), (2, "axial"))
 CUTS = (0.3, 0.42, 0.5, 0.58, 0.7)
 
@@ -37,7 +38,8 @@ class Seen:
 def volumes_for(seen: Sequence[Seen], most_bytes: int = MOST_BYTES) -> Iterator[Volumes]:
     """Heads as items of a page, as long as there is room for them.
 
-    A map's values are thousandths of its largest one (the 99.9th percentile of absolute values), coloured from 150 on.
+    A map is smoothed for the eye; its values are thousandths of its largest one (the 99.9th percentile of absolute values), coloured
+    from 150 on.
     """
     used = 0
     for each in seen:
@@ -52,8 +54,10 @@ def _volumes(seen: Seen) -> Volumes:
     head, affine = _small(seen.head, seen.head, seen.affine)
     overlays, scaled = [], {}
     for name, values in seen.maps.items():
-        largest = float(np.percentile(np.abs(values[seen.head > 0]), 99.9)) or 1.0
-        small = np.clip(_small(values, seen.head, seen.affine)[0] / largest, -1, 1)
+        voxel_mm = float(np.cbrt(abs(np.linalg.det(seen.affine[:3, :3]))))
+        smooth = ndimage.gaussian_filter(values, SMOOTHED_MM / voxel_mm / np.sqrt(8 * np.log(2)))
+        largest = float(np.percentile(np.abs(smooth[seen.head > 0]), 99.9)) or 1.0
+        small = np.clip(_small(smooth, seen.head, seen.affine)[0] / largest, -1, 1)
         scaled[name] = small
         # what is not coloured is not kept
         whole = np.where(np.abs(small) < LEAST / 2, 0, np.rint(LEVELS * small)).astype(np.int16)
@@ -62,8 +66,9 @@ def _volumes(seen: Seen) -> Volumes:
     base = Overlay("head", _file(np.rint(255 * head / brightest).astype(np.uint8), affine), 0, 255, "gray")
     first = next(iter(scaled.items()))
     caption = (
-        "Warm colours raise what is explained, cold ones lower it; values are thousandths of the largest one "
-        f"(the 99.9th percentile), coloured from {LEAST * LEVELS:.0f} on. The picture shows {first[0]}."
+        "Warm colours raise what is explained, cold ones lower it; values are thousandths of the largest "
+        f"(the 99.9th percentile), coloured from {LEAST * LEVELS:.0f} on. Smoothed for the eye by {SMOOTHED_MM:g} mm "
+        f"(full width at half maximum). The picture shows {first[0]}."
     )
     return Volumes(
         seen.name, seen.title, seen.description, base, tuple(overlays), slices(head / brightest, first[1]), caption

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurotransfer.errors import InputError
-from neurotransfer.pages.model import Axis, Code, Facts, Figure, Layer, Page, Section, Table, Text, figures_of
+from neurotransfer.pages.contents import figures_of
+from neurotransfer.pages.model import Axis, Code, Facts, Figure, Layer, Page, Section, Table, Text
 from neurotransfer.pages.render import render
 from pages.example_page import EVIL, agreement, curves, example, head, table
 

@@ -149,14 +149,14 @@ def test_one_very_bad_strategy_does_not_press_the_others_together(tmp_path):
 def test_published_curves_are_laid_under_where_score_and_statistic_fit(evidences):
     overlay = pd.concat([published_curves("april_ad"), published_curves("november_ad"), published_curves("april_age")])
     figure = learning_curves(evidences["sex"], LOOKS, "x", overlay)
-    layer = figure.layers[0]
+    layer = figure.layers[2]
     assert (layer.quiet, layer.label) == (True, "Published curves")
     assert set(layer.table["score"]) == {"auc"}
-    mean = rows_of(figure, 0, statistic="mean", score="auc")
+    mean = rows_of(figure, 2, statistic="mean", score="auc")
     assert set(mean["curve"]) == {f"published: {name} (April 2025)" for name in ("baseline", "finetuned", "frozen")}
-    median = rows_of(figure, 0, statistic="median", score="auc")
+    median = rows_of(figure, 2, statistic="median", score="auc")
     assert sum("November 2025" in name for name in set(median["curve"])) == 5
-    assert len(rows_of(figure, 0, score="brier")) == 0
+    assert len(rows_of(figure, 2, score="brier")) == 0
 
 
 def test_small_studies_stay_readable_beside_large_published_ones(evidences):

@@ -1,6 +1,18 @@
 """The command `neurotransfer`: one sub-command a stage; parse, call, print where the result lies."""
 
-from neurotransfer.cli import catalogue, cohorts, converting, models, predicting, prepare, sharing, studies  # noqa: F401
+from neurotransfer.cli import (  # noqa: F401
+    catalogue,
+    cohorts,
+    converting,
+    explaining,
+    explaining_maps,
+    models,
+    predicting,
+    prepare,
+    sharing,
+    studies,
+    viewing,
+)
 from neurotransfer.cli.options import app
 
 __all__ = ["app"]

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from neurotransfer.errors import InputError
-from neurotransfer.pages.model import Figure, Item, Page, Row, Table, as_data, figures_of, volumes_of
+from neurotransfer.pages.contents import as_data, figures_of, volumes_of
+from neurotransfer.pages.model import Figure, Item, Page, Row, Table
 
 _ASSETS = "assets"
 

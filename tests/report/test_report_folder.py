@@ -9,6 +9,7 @@ import pytest
 from neurotransfer.errors import InputError
 from neurotransfer.report import report, wording
 from neurotransfer.report.folder import read_run
+from neurotransfer.report.page import page_of
 
 
 def changed_study(tmp_path, change):
@@ -32,7 +33,7 @@ def test_fake_run_is_read(tmp_path):
 
 
 def test_absent_folder_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"no run folder.*gone.*neurotransfer benchmark"):
+    with pytest.raises(InputError, match=r"gone.* is not there.*neurotransfer benchmark"):
         report(tmp_path / "gone")
 
 
@@ -109,7 +110,7 @@ def test_missing_facts_have_plain_defaults(tmp_path):
     found = read_run(run)
     assert [task.score for task in found.tasks] == ["rae", "auc"]
     assert found.strategies == fake_run.STRATEGIES
-    assert "<h1>fake</h1>" in report(run).read_text()
+    assert page_of(run).title == "fake"
 
 
 def test_tasks_without_results_are_left_out(tmp_path):

@@ -38,9 +38,9 @@ def learning_curves(
     task, shown = evidence.task, _shown(evidence)
     overlay = _overlay(published, task)
     layers = [
-        *([overlay] if overlay is not None else []),
         *_chance(task),
         _curve_layer(shown),
+        *([overlay] if overlay is not None else []),
         _replicates(evidence),
     ]
     every = [*shown["n"], *([] if overlay is None else overlay.table["n"])]

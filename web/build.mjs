@@ -1,6 +1,7 @@
 // Makes the bundles that come with the package, and the licences of what is in them.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
@@ -8,7 +9,13 @@ import { build } from "esbuild";
 process.chdir(new URL(".", import.meta.url).pathname);
 // another folder than the package's own is for who wants to compare
 const ASSETS = pathToFileURL(`${resolve(process.argv[2] ?? "../src/neurotransfer/pages/assets")}/`);
+// a test without Node tells by it whether the bundles are made from what lies here
+const made = createHash("sha256");
+for (const file of ["build.mjs", "package-lock.json", ...readdirSync("src").sort().map((name) => `src/${name}`)]) {
+  made.update(`${file}\0`).update(readFileSync(file)).update("\0");
+}
 const shared = {
+  banner: { js: `/* made by web/build.mjs; sources ${made.digest("hex")} */` },
   bundle: true,
   minify: true,
   format: "iife",

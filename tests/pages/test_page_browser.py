@@ -258,6 +258,7 @@ def test_a_saved_drawing_stands_alone(chromium, tmp_path, theme):
         "1,000",
     ):
         assert words in inside
+    assert "Score: AUC; Shown: Mean ± 1.96 SEM" in inside
     path = tmp_path / "alone.svg"
     path.write_bytes(data)
     with visit(chromium, path) as alone:
@@ -536,6 +537,7 @@ def test_paper_shows_every_figure_in_light_colours(chromium, example_file, tmp_p
         assert seen.page.locator(".drawing svg").count() == len(figures_of(example()))
         seen.page.emulate_media(media="print")
         assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert seen.page.locator("#sex-curves .chosen").inner_text() == "Score: AUC; Shown: Mean ± 1.96 SEM"
         assert not seen.page.locator("nav").is_visible()
         assert not seen.page.locator(".tools").first.is_visible()
 

@@ -31,6 +31,13 @@ export function inOrder(values) {
   return [...new Set(values.filter((value) => value !== null && value !== undefined))];
 }
 
+/** What is chosen, in words, for paper and files that have no controls. */
+export function chosenWords(figure, { chosen, colourBy }) {
+  const words = figure.choices.map(({ column, label, options }) => `${label}: ${options[chosen[column]]}`);
+  const colours = Object.keys(figure.colour_by || {}).length > 1 ? [`Coloured by: ${figure.colour_by[colourBy]}`] : [];
+  return [...words, ...colours].join("; ");
+}
+
 /** The label of an axis, which may depend on a choice. */
 export function axisLabel(axis, chosen) {
   for (const [column, labels] of Object.entries(axis.labels || {})) {

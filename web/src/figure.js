@@ -54,8 +54,9 @@ class LiveFigure {
     showControls(this.controls, figure, this.state, () => this.update());
     this.drawing = element("div", { class: "drawing", role: "img", "aria-label": figure.description, tabindex: 0 });
     this.legend = element("div", { class: "legend" });
+    this.chosen = element("p", { class: "quiet chosen" });
     this.note = element("p", { class: "quiet note", role: "status" });
-    place.querySelector(".live").replaceChildren(this.controls, this.drawing, this.legend, this.note);
+    place.querySelector(".live").replaceChildren(this.controls, this.chosen, this.drawing, this.legend, this.note);
     this.numbers = numbersOf(figure, this.state);
     const save = saveButtons(figure, this.state, () => this.scene);
     place.querySelector(".tools").replaceChildren(this.numbers.folded, save);
@@ -65,6 +66,7 @@ class LiveFigure {
   /** Draws what the state says. */
   update() {
     this.scene = sceneOf(this.figure, this.state);
+    this.chosen.textContent = this.scene.words;
     agreeControls(this.controls, this.scene);
     this.redraw();
     showLegend(this.legend, keysOf(this.scene), theme(), (key) => this.toggle(key));

@@ -1,7 +1,7 @@
 // What a figure shows in a given state, as values: rows by series with their looks, axes, colours, keys of the legend.
 
 import { lookAt } from "./colours.js";
-import { chosenRows, inOrder, isNumeric, axisLabel, axisScale } from "./data.js";
+import { chosenRows, chosenWords, inOrder, isNumeric, axisLabel, axisScale } from "./data.js";
 import { domainOf, standing } from "./domains.js";
 
 const MOST_ASIDE = 6;
@@ -24,7 +24,7 @@ export function openingState(figure) {
  * What is drawn of a figure.
  *
  * @returns {{layers: Array, x: Object, y: Object, square: boolean, empty: boolean, left: number}} `left` counts the points
- *   that lie beyond the ends of an axis, or cannot stand on a logarithmic one
+ *   that lie beyond the ends of an axis, or cannot stand on a logarithmic one; `words` say what is chosen
  */
 export function sceneOf(figure, state) {
   const layers = figure.layers.map((layer, index) => layerOf(figure, layer, index, state));
@@ -32,6 +32,7 @@ export function sceneOf(figure, state) {
   const scene = { figure, layers: shown, square: figure.square, colours: figure.colours, empty: !shown.length };
   scene.x = axisOf(figure, "x", shown, state);
   scene.y = axisOf(figure, "y", shown, state);
+  scene.words = chosenWords(figure, state);
   setAside(shown, scene);
   scene.left = shown.reduce((sum, layer) => sum + leftOut(layer, scene), 0);
   return scene;

@@ -23,9 +23,11 @@ const THEME = "light";
 export function standalone(scene, white, measure) {
   const { svg } = draw(scene, { width: WIDTH, theme: THEME, measure });
   const title = wrapped(scene.figure.title, WIDTH / 1.2, measure);
-  const group = part("g", { transform: `translate(${EDGE},${EDGE + title.length * LINE + 4})`, "text-anchor": "middle" });
+  const under = wrapped(scene.words, WIDTH, measure);
+  const above = EDGE + (title.length + under.length) * LINE + 4;
+  const group = part("g", { transform: `translate(${EDGE},${above})`, "text-anchor": "middle" });
   group.append(...[...svg.childNodes].filter((node) => node.nodeName !== "style"));
-  const below = EDGE + title.length * LINE + 4 + Number(svg.getAttribute("height")) + 6;
+  const below = above + Number(svg.getAttribute("height")) + 6;
   const legend = legendParts(keysOf(scene), measure);
   const height = below + legend.height + EDGE;
   const file = part("svg", { ...rootAttributes(WIDTH + 2 * EDGE, height), role: "img" });
@@ -34,6 +36,7 @@ export function standalone(scene, white, measure) {
   file.querySelector("desc").textContent = scene.figure.description;
   if (white) file.append(part("rect", { width: "100%", height: "100%", fill: "#ffffff" }));
   title.forEach((line, index) => file.append(words(line, EDGE, EDGE + LINE * (index + 0.7), { "font-size": 14, "font-weight": 600 })));
+  under.forEach((line, index) => file.append(words(line, EDGE, EDGE + LINE * (title.length + index + 0.7))));
   legend.group.setAttribute("transform", `translate(${EDGE},${below})`);
   file.append(group, legend.group);
   return { text: resolved(file), width: WIDTH + 2 * EDGE, height };
@@ -68,6 +71,7 @@ function legendParts(keys, measure) {
   };
   for (const key of keys.series.filter((each) => !each.hidden)) add(keyParts(key, strokeOf(key, THEME), "#ffffff", false), key.name);
   for (const fill of keys.fills) add(keyParts({ marker: "o", pointed: true }, THEMES[THEME].ink, "#ffffff", fill.kind === "hollow"), fill.text);
+  if (keys.scale?.steps && keys.scale.label) add([], keys.scale.label);
   for (const step of keys.scale?.steps || []) add([part("rect", { width: 22, height: 12, y: 1, fill: step.colour, stroke: "#999999", "stroke-width": 0.5 })], step.label);
   let height = x > 0 ? y + LINE : 0;
   if (keys.scale?.colours) {

@@ -86,7 +86,8 @@ def column_figure(numbers: Numbers, model: Measured, name: str) -> Figure:
     table = _cells({view: each.against[np.ix_(down, across)].T for view, each in model.views.items()},
                    [short(model.names[place]) for place in across], [numbers.columns[place] for place in down],
                    ("feature", "column"))  # fmt: skip
-    strongest = float(np.nanmax(np.abs(table["r"]), initial=0.1))
+    views = [view for each in numbers.models for view in each.views.values()]
+    strongest = max(0.1, round(max(float(np.nanmax(np.abs(view.against))) for view in views), 2))
     return Figure(
         f"columns-{name}", f"{model.name}: columns of the table with features",
         f"Correlations over {numbers.n_with_columns} people of {len(columns)} columns with features of {model.name}, as a "

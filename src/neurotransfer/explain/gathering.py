@@ -122,8 +122,12 @@ def in_common(table: pd.DataFrame, models: Sequence[Held]) -> Sample:
     """The scans of a table that all models hold, in the order of the table; models of the same name get a number.
 
     Raises:
-        InputError: when there is none.
+        InputError: when there is none, or features have a scan twice.
     """
+    for each in models:
+        if each.keys.duplicated().any():
+            twice = "/".join(each.keys[each.keys.duplicated()].iloc[0])
+            raise InputError(f"the features of {each.name!r} have the scan {twice} twice; keep one row a scan")
     wanted = pd.MultiIndex.from_frame(table[KEYS].astype(str))
     places = [pd.MultiIndex.from_frame(each.keys.astype(str)).get_indexer(wanted) for each in models]
     everywhere = np.all([place >= 0 for place in places], axis=0)

@@ -1,64 +1,58 @@
-"""The page in a real browser: it shows something, and nothing sticks out of a narrow window."""
+"""The page of a run in a real browser: every figure is drawn, every choice can be made, nothing sticks out, all can use it."""
 
 import re
-import shutil
-import subprocess
 
-import fake_run
-import numpy as np
 import pytest
-from matplotlib import pyplot
 
+from neurotransfer.pages.contents import figures_of
 from neurotransfer.report import report
+from pages.browser import THEMES, WIDTHS, draw_all, screenshots, serious, sticks_out, visit
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-]
-# said by the page itself: its width, that of the window, and how many figures have a size
-MEASURE = """<script>document.title = [document.documentElement.scrollWidth, innerWidth,
-[...document.querySelectorAll("svg")].filter(figure => figure.getBoundingClientRect().width > 100).length].join(" ")</script>"""
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not BROWSER, reason="no chromium on this machine")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    return report(fake_run.write_run(tmp_path_factory.mktemp("page")))
+def page_file(fake_folder, tmp_path_factory):
+    return report(fake_folder, tmp_path_factory.mktemp("page") / "report.html")
 
 
-def browse(page, folder, *options):
-    command = [BROWSER, *FLAGS, f"--user-data-dir={folder / 'profile'}", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_figure_is_drawn_and_nothing_sticks_out(chromium, page_file, fake_page, tmp_path, width, theme):
+    with visit(chromium, page_file, width, theme=theme) as seen:
+        seen.page.set_default_timeout(60_000)
+        draw_all(seen.page)
+        for figure in figures_of(fake_page):
+            assert seen.page.locator(f"#{figure.name} .drawing svg").count() >= 1, figure.name
+        assert sticks_out(seen.page) <= 0
+        assert screenshots(seen.page, f"report-{width}-{theme}", tmp_path).stat().st_size > 20_000
 
 
-@pytest.mark.parametrize("width", [1280, 800, 500])
-def test_nothing_sticks_out_and_every_figure_has_a_size(page, tmp_path, width):
-    text = page.read_text(encoding="utf-8")
-    measured = tmp_path / "measured.html"
-    measured.write_text(text.replace("</body>", MEASURE + "</body>"), encoding="utf-8")
-    dom = browse(measured, tmp_path, f"--window-size={width},1000", "--dump-dom")
-    found = re.search(r"<title>(\d+) (\d+) (\d+)</title>", dom)
-    assert found, dom[:500]
-    page_width, window_width, figures = (int(number) for number in found.groups())
-    assert page_width <= window_width
-    assert figures == text.count("<svg") > 5
+def test_everybody_can_use_it(chromium, page_file):
+    with visit(chromium, page_file) as seen:
+        draw_all(seen.page)
+        assert serious(seen.page) == []
 
 
-def test_the_first_screen_is_not_empty(page, tmp_path):
-    browse(page, tmp_path, "--window-size=1280,900", f"--screenshot={tmp_path / 'screen.png'}")
-    pixels = pyplot.imread(tmp_path / "screen.png")[..., :3]
-    assert pixels.shape == (900, 1280, 3)
-    dark = (pixels.mean(-1) < 0.5).mean()
-    assert 0.01 < dark < 0.5
-    assert np.unique(pixels.reshape(-1, 3), axis=0).shape[0] > 10
+def test_every_option_of_every_choice_draws_something(chromium, page_file, fake_page):
+    with visit(chromium, page_file) as seen:
+        draw_all(seen.page)
+        for figure in figures_of(fake_page):
+            place = seen.page.locator(f"#{figure.name}")
+            for menu in place.locator("select").all():
+                for value in menu.evaluate("menu => [...menu.options].map(option => option.value)"):
+                    menu.select_option(value)
+                    assert place.locator(".drawing svg").count() >= 1, (figure.name, value)
+            for box in place.locator("input[type=radio]").all():
+                box.check()
+                assert place.locator(".drawing svg").count() >= 1, figure.name
+
+
+def test_what_was_found_and_the_largest_n_stand_first(chromium, page_file, fake_page):
+    with visit(chromium, page_file) as seen:
+        text = " ".join(seen.page.inner_text("body").split())
+        assert " ".join(fake_page.found[0].split()) in text
+        draw_all(seen.page)
+        chosen = seen.page.locator("#sex-roc input[type=radio]:checked, #sex-roc select").first
+        shown = chosen.evaluate("each => each.value")
+        assert re.fullmatch(r"n100", shown)

@@ -73,11 +73,10 @@ def pyramid_figure(table: pd.DataFrame, name: str = "pyramid") -> Figure:
     most = float(drawn.groupby(["sex", "age"])["scans"].sum().max())
     return Figure(
         name=name,
-        title="Scans by age and sex",
+        title=f"Scans by age and sex: {_count(table, 'female')} female, {_count(table, 'male')} male",
         description="Number of scans by age, females above the axis and males below, stacked by cohort or site.",
         x=Axis("age (years)"),
-        y=Axis(f"scans of {_count(table, 'male')} male (below), {_count(table, 'female')} female (above)",
-               ends=(-1.05 * most, 1.05 * most)),
+        y=Axis("scans (female above, male below)", ends=(-1.05 * most, 1.05 * most)),
         layers=(Layer("bar", drawn, x="age", y="shown", series="group", width=width,
                       tips={"ages": "age (years)", "sex": "sex", "scans": "scans"}),),
         looks=known,

@@ -11,6 +11,7 @@ import pytest
 import neurotransfer.cli.explaining_maps  # noqa: F401
 
 
+@pytest.mark.slow
 def test_the_command_writes_maps_tables_and_a_page(tiny_model, tiny_cohort, tmp_path):
     command = [
         sys.executable,

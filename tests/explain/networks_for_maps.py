@@ -1,5 +1,6 @@
 """Small networks whose maps are tested: every encoder with relevance, with weights as after a training."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -26,6 +27,10 @@ ENCODERS = {
     "resnet10": ("resnet10", {"width": 0.0625}),
     "resnet50": ("resnet50", {"width": 0.0625}),
 }
+
+QUICK = ("maximum", "joined", "normalised", "resnet10")
+# all of them, those that tell little that is new in the slow tests
+BY_SPEED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ENCODERS]
 
 
 def network_of(name: str, target: Target = AGE, seed: int = 0, *, biased: bool = True) -> Network:

@@ -5,7 +5,7 @@ import builtins
 import numpy as np
 import pytest
 import torch
-from networks_for_maps import AGE, ENCODERS, SEX, head_volume, network_of
+from networks_for_maps import AGE, BY_SPEED, SEX, head_volume, network_of
 from torch import nn
 
 from neurotransfer.errors import InputError
@@ -48,7 +48,9 @@ def test_the_default_methods_are_there():
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("encoder", ["average", "mirrored", "resnet10"])
+@pytest.mark.parametrize(
+    "encoder", ["mirrored", *(pytest.param(name, marks=pytest.mark.slow) for name in ("average", "resnet10"))]
+)
 def test_every_method_gives_a_map_of_the_volume_the_same_each_time(name, encoder):
     explained, volume = explained_of(network_of(encoder)), head_volume(shape=(32, 32, 32))
     how, around = asked(name + QUICK.get(name, "")), Around(voxel_mm=1.0, seed=3)
@@ -60,7 +62,7 @@ def test_every_method_gives_a_map_of_the_volume_the_same_each_time(name, encoder
     assert torch.equal(found, how.map_of(explained, volume, around))
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", BY_SPEED)
 def test_gradients_through_fused_blocks_are_those_of_the_modules(name, monkeypatch):
     explained, volume = explained_of(network_of(name)), head_volume(shape=(32, 32, 32))
     found = asked("gradient-x-input").map_of(explained, volume)

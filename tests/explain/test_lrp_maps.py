@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from networks_for_maps import ENCODERS, SEX, TARGETS, head_volume, network_of
+from networks_for_maps import BY_SPEED, ENCODERS, SEX, TARGETS, head_volume, network_of
 from torch import nn
 
 from neurotransfer.errors import InputError
@@ -25,7 +25,7 @@ def error_of(explained, volume, composite) -> float:
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", BY_SPEED)
 def test_relevance_adds_up_to_the_explained_number(name, composite):
     explained = explained_of(network_of(name))
     assert error_of(explained, head_volume(), composite) < 0.01
@@ -37,6 +37,7 @@ def test_relevance_adds_up_whatever_is_read_of_a_head(target, composite):
     assert error_of(explained_of(network_of("joined", target)), head_volume(), composite) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_relevance_adds_up_for_other_weights_and_scans(seed):
     explained = explained_of(network_of("mirrored", seed=seed))

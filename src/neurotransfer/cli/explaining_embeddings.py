@@ -95,7 +95,6 @@ def embeddings(
     from neurotransfer.explain.gathering import in_common
     from neurotransfer.models import load_model
 
-    parts = begin(out)
     models = [load_model(path) for path in (model, *(other or ()))]
     if untrained:
         from neurotransfer.explain.depths import untrained as untrained_of
@@ -106,6 +105,7 @@ def embeddings(
     choice = {"space": space, "desc": desc, "mask": mask}
     call = _Call(scans, choice, alignment, prepare, prepared, workers, needed)
     use_engine(device, precision)
+    parts = begin(out)
     with _kept(parts):
         cohorts, failed, folders = _cohorts(call, models, parts, run=not tables)
         table, asked = _asked(

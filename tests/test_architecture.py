@@ -11,14 +11,19 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "neurotransfer"
 MODULES = sorted(SOURCE.rglob("*.py"))
 STAGES = {"simulate", "prepare", "pretrain", "transfer", "predict", "benchmark", "report", "explain", "view"}
 # stages meet through files; benchmark fits with transfer and pretrains the models that its study describes,
-# predict reads the columns of a table as transfer does and prepares raw scans, simulate shares only the grid, and
-# pretrain learns from heads that simulate makes by the batch
+# predict reads the columns of a table as transfer does and prepares raw scans, simulate shares only the grid,
+# pretrain learns from heads that simulate makes by the batch, and explain runs networks on scans as predict does, finetunes
+# on shuffled labels, and asks simulate where a target truly acts
 MAY_CALL = {
     ("benchmark", "transfer"),
     ("benchmark", "pretrain"),
     ("predict", "transfer"),
     ("predict", "prepare"),
     ("pretrain", "simulate"),
+    ("explain", "predict"),
+    ("explain", "prepare"),
+    ("explain", "transfer"),
+    ("explain", "simulate"),
 }
 PARTS = {
     "errors": set(),
@@ -37,6 +42,7 @@ PARTS = {
 NO_TORCH = {
     "statistics",
     "pages",
+    "view",
     "report",
     "simulate",
     "prepare",

@@ -5,6 +5,7 @@ from neurotransfer.cli import (  # noqa: F401
     cohorts,
     converting,
     explaining,
+    explaining_embeddings,
     explaining_maps,
     models,
     predicting,

@@ -137,15 +137,16 @@ def _group_rows(name: str, target: PredictedTarget, table: pd.DataFrame, by: str
          f"{number(row['low'], 2)} to {number(row['high'], 2)}", number(row["bias"], 2)]
         for row in table.to_dict("records")
     ]  # fmt: skip
+    note = "" if target.is_numeric else f"; an error is {error_label(target)}"
     headings = [
         by,
         "people",
         "scans",
-        f"mean {error_label(target)}",
+        "mean error" if not target.is_numeric else f"mean {error_label(target)}",
         "95 % interval",
         "mean of predicted less observed",
     ]
-    return Table(name, f"{target.name} by {by}", headings, rows, numeric=(1, 2, 3, 4, 5))
+    return Table(name, f"{target.name} by {by}{note}", headings, rows, numeric=(1, 2, 3, 4, 5))
 
 
 def _worst(name: str, table: PredictedTable, target: PredictedTarget) -> Table:

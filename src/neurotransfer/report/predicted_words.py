@@ -121,5 +121,5 @@ def absent_words(table: PredictedTable) -> list[str]:
         return []
     return [
         f"What was observed of {some_of(absent)} is not in this table, so nothing says how good these predictions are. "
-        "`predict` takes it along where the table of scans has a column of that name."
+        "neurotransfer predict takes it along where the table of scans has a column of that name."
     ]

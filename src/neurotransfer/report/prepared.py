@@ -28,7 +28,7 @@ from neurotransfer.statistics.permutation import ALPHA
 
 PAGE = "quality.html"
 WORST = 20
-NO_COLUMNS = "run `neurotransfer prepare` again with --columns age,sex,site, as far as your table has them, to see them"
+NO_COLUMNS = "run neurotransfer prepare again with --columns age,sex,site, as far as your table has them, to see them"
 _SHOWN_WIDTH = 300
 
 
@@ -159,7 +159,12 @@ def _outcome(folder: PreparedFolder) -> list[Item]:
     if len(folder.failed):
         rows = [[row["scan"] or "", row["reason"] or ""] for row in folder.failed.to_dict("records")]
         items.append(
-            Table("failed", f"{len(rows)} scans that could not be prepared, and why", ["scan", "reason"], rows)
+            Table(
+                "failed",
+                f"{len(rows)} scan{'s' * (len(rows) != 1)} that could not be prepared, and why",
+                ["scan", "reason"],
+                rows,
+            )
         )
     kinds = flag_table(folder.scans)
     if len(kinds):
@@ -167,7 +172,11 @@ def _outcome(folder: PreparedFolder) -> list[Item]:
         items.append(Table("flags", "What was flagged", ["flag", "scans"], rows, numeric=(1,)))
         flagged = folder.scans[texts(folder.scans, "flags", "") != ""].head(WORST)
         worst = [[str(row["scan"]), str(row["flags"])] for row in flagged.to_dict("records")]
-        items.append(Table("worst", f"The {len(worst)} worst scans", ["scan", "what to look at"], worst))
+        items.append(
+            Table(
+                "worst", "The worst scans" if len(worst) > 1 else "The worst scan", ["scan", "what to look at"], worst
+            )
+        )
     items = items or [Text("No scan failed, and none has a flag.")]
     return [*items, Text(f"Pictures of every scan are on the page {PAGE} in the same folder, worst first.", "quiet")]
 

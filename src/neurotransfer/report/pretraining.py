@@ -36,12 +36,12 @@ from neurotransfer.statistics.samples import FEW_PARTICIPANTS
 
 MOST_SHOWN = 12
 NO_HISTORY = (
-    "This folder has no training.tsv: how its losses fell is not known. It is written by `pretrain`, and not shared "
+    "This folder has no training.tsv: how its losses fell is not known. It is written by neurotransfer pretrain, and not shared "
     "with a model."
 )
 NO_RECORD = (
-    "This folder has no training.json, so nothing is known here of single predictions. It is written by `pretrain`, and not shared "
-    "with a model."
+    "This folder has no training.json, so nothing is known here of single predictions. It is written by neurotransfer "
+    "pretrain, and not shared with a model."
 )
 
 
@@ -163,7 +163,13 @@ def _score_table(folder: ModelFolder) -> Table:
                  _guess(kept, score), str(kept.get("Images", "–"))]
             )  # fmt: skip
     caption = "Scores on validation, with 95 % intervals over people, and what one answer for everybody would give"
-    return Table("validation-scores", caption, ["target", "score", "value", "95 % interval", "guess", "scans"], rows, (2, 3, 4, 5))
+    return Table(
+        "validation-scores",
+        caption,
+        ["target", "score", "value", "95 % interval", "guess", "scans"],
+        rows,
+        (2, 3, 4, 5),
+    )
 
 
 def _guess(kept: Mapping[str, Any], score: str) -> str:
@@ -190,12 +196,13 @@ def _people(folder: ModelFolder) -> list[Item]:
     figure = ages_figure(folder)
     items += [figure] if figure is not None else []
     known = (
-        f"{n} people are kept in the card as salted hashes, so that `benchmark` and `predict` find out whom of yours it has seen."
+        f"{n} people are kept in the card as salted hashes, so that neurotransfer benchmark and predict find out whom of yours "
+        "it has seen."
         if n
         else f"No list of people is kept ({plain(folder.provenance.get('people', 'whether it has seen yours cannot be found out'))})."
     )
     reference = (
-        "What its scans were like is kept (reference.safetensors): `predict` says how far yours are from them."
+        "What its scans were like is kept (reference.safetensors): neurotransfer predict says how far yours are from them."
         if folder.has_reference
         else "What its scans were like is not kept."
     )

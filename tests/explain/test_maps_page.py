@@ -17,12 +17,12 @@ from neurotransfer.pages.static import static_svg
 METHODS = ("lrp-gamma", "gradient-x-input")
 
 
-def weights_table(last=0.2):
+def weights_table(last=0.2, middle=0.4):
     rows = [
         (method, scan, stage, 2, value, value)
         for method in METHODS
         for scan in "ab"
-        for stage, value in enumerate((1, 0.6, last))
+        for stage, value in enumerate((1, middle, last))
     ]
     return pd.DataFrame(
         rows, columns=["method", "scan", "randomised", "of", "rank_correlation", "structural_similarity"]
@@ -38,7 +38,7 @@ def region_table():
     return pd.DataFrame(rows, columns=["method", "scan", "pointing", "mass", "rank", "chance"])
 
 
-def maps_of(folder, last=0.2, error=1e-5):
+def maps_of(folder, last=0.2, error=1e-5, middle=0.4):
     table = pd.DataFrame(
         [
             {
@@ -50,7 +50,8 @@ def maps_of(folder, last=0.2, error=1e-5):
     )  # fmt: skip
     labels = pd.DataFrame([(m, "s", 0.3, 0.2) for m in METHODS], columns=NOTHING.columns)
     region = region_table()
-    checks = Checks(weights_table(last), verdicts(weights_table(last)), labels, "words", {"true": {"auc": 0.9}}, region,
+    weights = weights_table(last, middle)
+    checks = Checks(weights, verdicts(weights), labels, "words", {"true": {"auc": 0.9}}, region,
                     localisation_scores(region), "A region.")  # fmt: skip
     return Maps(folder, table, None, checks, "logit of sex = M")
 
@@ -61,13 +62,16 @@ def test_what_was_found_has_the_numbers_of_the_tables(tmp_path):
         "The best of 2 methods, gradient-x-input, puts 30.0 % of its relevance into the planted region, 6.0 times"
         in found
     )
-    assert "All methods pass" in found
+    assert "2 of 2 methods pass" in found
     assert "within 0.001 %" in found
 
 
 def test_a_method_that_is_blind_is_named(tmp_path):
     found = " ".join(found_of(maps_of(tmp_path, last=0.7)))
     assert "Maps by lrp-gamma, gradient-x-input hardly change" in found
+    assert "0 of 2 methods pass" in found
+    found = " ".join(found_of(maps_of(tmp_path, middle=0.8)))
+    assert "hardly depend on more than the first layer" in found
 
 
 def test_sums_that_miss_and_few_scans_are_cautioned(tmp_path):

@@ -60,6 +60,8 @@ def test_a_method_that_shows_the_head_is_found_out_and_a_gradient_is_not():
     found = verdicts(table)
     assert found["image"].startswith("not sensitive: with random weights the maps have a rank correlation of 1.00")
     assert found["gradient-x-input"].startswith("sensitive")
+    plus = compared(explained_of(network_of("average")), [asked("lrp-alpha1-beta0")], {"a": head_volume()}, Around())
+    assert verdicts(plus)["lrp-alpha1-beta0"].split(":")[0] != "sensitive"
     ends = table[(table["method"] == "gradient-x-input") & (table["randomised"] == table["of"])]
     assert ends["rank_correlation"].mean() < LARGEST
     first = table[table["randomised"] == 0]

@@ -36,16 +36,17 @@ def weights_figure(weights: pd.DataFrame, known: Mapping[str, Look]) -> Figure:
         Axis("likeness to the map of the whole network", ends=(-0.3, 1.05)),
         (
             Layer("line", means, "randomised", "mean", "method", "min", "max", tips={"min": "least", "max": "most"}),
-            Layer("rule", limit, y="limit", quiet=True, label="not sensitive above, at the right end"),
+            Layer("rule", limit, y="limit", quiet=True, label="not sensitive above"),
         ),
         (Choice("measure", "likeness by", MEASURES),),
         looks=known,
-        caption=f"Means over scans, with the least and the most. 0 parts: the network as it is. A method whose line ends at "
-        f"{LARGEST:g} or above shows the head more than what the network has learnt (Adebayo et al. 2018).",
+        caption=f"Means over scans, with the least and the most. A method whose line "
+        f"ends at {LARGEST:g} or above shows the head more than what was learnt (Adebayo et al. 2018); one that falls at the "
+        "last part only depends on the first layer, and hardly on what is above it (Sixt, Granz & Landgraf 2020).",
     )
 
 
-def conservation_figure(table: pd.DataFrame, known: Mapping[str, Look]) -> Figure | None:
+def conservation_figure(table: pd.DataFrame) -> Figure | None:
     """By how much maps miss what they should add up to; None where no method has to add up."""
     rows = table.dropna(subset=["conservation_error"])
     if rows.empty:
@@ -58,10 +59,9 @@ def conservation_figure(table: pd.DataFrame, known: Mapping[str, Look]) -> Figur
         Axis("method", "category"),
         Axis("error of the sum (%)", "log"),
         (
-            Layer("dot", rows[["method", "percent", "stem", "explained", "sum"]], "method", "percent", "method",
+            Layer("dot", rows[["method", "percent", "stem", "explained", "sum"]], "method", "percent",
                   tips={"stem": "scan", "explained": "explained", "sum": "sum of the map"}),
         ),
-        looks=known,
         caption="One dot a scan. LRP adds up to the explained number, integrated gradients to what it is more than that of their "
         "baseline; other methods need not add up. Errors below 0.00001 % are shown there.",
     )  # fmt: skip
@@ -96,7 +96,7 @@ def regions_figure(table: pd.DataFrame, sizes: Mapping[str, float], known: Mappi
     )
 
 
-def labels_figure(labels: pd.DataFrame, known: Mapping[str, Look]) -> Figure | None:
+def labels_figure(labels: pd.DataFrame) -> Figure | None:
     """Likeness of maps of a model that learnt true labels and one that learnt shuffled ones; None where it was not done."""
     if labels.empty:
         return None
@@ -107,14 +107,13 @@ def labels_figure(labels: pd.DataFrame, known: Mapping[str, Look]) -> Figure | N
         "Likeness of the maps of two models that learnt true and shuffled labels, one dot a scan, by method.",
         Axis("method", "category"),
         Axis("likeness of the two maps", ends=(-0.3, 1.05)),
-        (Layer("dot", long, "method", "likeness", "method", tips={"scan": "scan"}),),
+        (Layer("dot", long, "method", "likeness", tips={"scan": "scan"}),),
         (Choice("measure", "likeness by", MEASURES),),
-        looks=known,
         caption="Both models began with the same weights and saw the same people. Scans of people whom neither has seen.",
     )
 
 
-def region_figure(scores: pd.DataFrame | None, known: Mapping[str, Look]) -> Figure | None:
+def region_figure(scores: pd.DataFrame | None) -> Figure | None:
     """How well maps find the planted region; None where nothing was planted."""
     if scores is None:
         return None
@@ -132,7 +131,6 @@ def region_figure(scores: pd.DataFrame | None, known: Mapping[str, Look]) -> Fig
             Layer("rule", chance, y="chance", quiet=True, label="chance"),
         ),
         (Choice("score", "score", {words: words for words in SCORES.values()}),),
-        looks=known,
         caption="Means over scans with 95 % bootstrap intervals. Relevance mass: the share of relevance in the region; relevance "
         "rank: of as many largest voxels as the region has, the share in it; pointing game: whether the largest voxel lies in it, or "
         "next to it.",
@@ -141,19 +139,15 @@ def region_figure(scores: pd.DataFrame | None, known: Mapping[str, Look]) -> Fig
 
 def figures_of_maps(table: pd.DataFrame, checks: Checks, sizes: Mapping[str, float]) -> dict[str, Figure]:
     """All figures that there is something for, by their names."""
-    known = looks_of(pd.concat([table[["method"]], *_methods_of(checks)]))
+    known = looks_of(table)
     made: Sequence[Figure | None] = (
-        region_figure(checks.region_scores, known),
+        region_figure(checks.region_scores),
         weights_figure(checks.weights, known),
-        labels_figure(checks.labels, known),
-        conservation_figure(table, known),
+        labels_figure(checks.labels),
+        conservation_figure(table),
         regions_figure(table, sizes, known),
     )
     return {figure.name: figure for figure in made if figure is not None}
-
-
-def _methods_of(checks: Checks) -> list[pd.DataFrame]:
-    return [] if checks.region_scores is None else [checks.region_scores[["method"]]]
 
 
 def percent(value: float) -> str:

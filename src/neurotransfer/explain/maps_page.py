@@ -14,7 +14,7 @@ from neurotransfer.explain.maps_figures import figures_of_maps, percent
 from neurotransfer.explain.maps_folder import PAGE
 from neurotransfer.explain.maps_volumes import Seen, volumes_for
 from neurotransfer.explain.one_scan import Looker, Named
-from neurotransfer.explain.randomised import LARGEST
+from neurotransfer.explain.randomised import BLIND, FIRST, LARGEST
 from neurotransfer.explain.shares import region_sizes
 from neurotransfer.pages.model import Code, Facts, Figure, Item, Page, Section, Table, Text
 
@@ -81,17 +81,33 @@ def found_of(maps: Maps) -> list[str]:
             f"The best of {len(rows)} methods, {best['method']}, puts {percent(best['mean'])} of its relevance into the planted "
             f"region, {best['mean'] / best['chance']:.1f} times what chance gives ({percent(best['chance'])})."
         )
-    blind = [method for method, words in checks.verdicts.items() if words.startswith("not sensitive")]
-    found.append(
-        f"Maps by {', '.join(blind)} hardly change when all weights of the network are random: do not read them as what it has learnt."
-        if blind
-        else "All methods pass the check by random weights: maps change as the network forgets what it has learnt."
-    )
+    found += _of_weights(checks.verdicts)
     errors = maps.table.groupby("method", sort=False)["conservation_error"].max().dropna()
     if len(errors):
         worst = str(errors.idxmax())
         found.append(f"Maps that should add up do so within {percent(float(errors.max()))} (worst: {worst}).")
     return found
+
+
+def _of_weights(verdicts: Mapping[str, str]) -> list[str]:
+    """Which methods depend on the weights, in sentences."""
+    blind, first = (
+        [method for method, words in verdicts.items() if words.startswith(f"{kind}:")] for kind in (BLIND, FIRST)
+    )
+    found = []
+    if blind:
+        found.append(
+            f"Maps by {', '.join(blind)} hardly change when all weights are random: do not read them as what was learnt."
+        )
+    if first:
+        found.append(
+            f"Maps by {', '.join(first)} hardly depend on more than the first layer of the network: read them with care."
+        )
+    passed = len(verdicts) - len(blind) - len(first)
+    return [
+        *found,
+        f"{passed} of {len(verdicts)} methods pass the check by random weights: their maps change as the network forgets.",
+    ]
 
 
 def cautions_of(maps: Maps, looker: Looker, scans: Sequence[Named]) -> list[str]:

@@ -16,6 +16,7 @@ from neurotransfer.seeding import integer_seed
 
 # a map of a network without any of its weights that is still this much like the map of the whole one shows the image
 LARGEST = 0.5
+BLIND, FIRST, SENSITIVE = "not sensitive", "sensitive to the first layer alone", "sensitive"
 
 
 def groups_of(network: Network) -> list[nn.Module]:
@@ -98,7 +99,10 @@ def compared(
 
 
 def verdicts(table: pd.DataFrame) -> dict[str, str]:
-    """For every method, in words, whether its maps depend on the weights: by the rank correlation once all are random.
+    """For every method, in words, whether its maps depend on the weights, by rank correlations of 0.5 or more.
+
+    It is `not sensitive` when all weights are random and maps are still alike, and `sensitive to the first layer alone` when they are
+    while only the layer next to the input is as it was (as z+ is, Sixt, Granz & Landgraf 2020, ICML).
 
     Example:
         >>> rows = [("a", "s", stage, 1, value, value) for stage, value in ((0, 1.0), (1, 0.9))]
@@ -108,12 +112,16 @@ def verdicts(table: pd.DataFrame) -> dict[str, str]:
     """
     found = {}
     for method, rows in table.groupby("method", sort=False):
-        last = rows[rows["randomised"] == rows["of"]]
-        rank, similar = last["rank_correlation"].mean(), last["structural_similarity"].mean()
-        numbers = f"with random weights the maps have a rank correlation of {rank:.2f} with the real ones (SSIM {similar:.2f})"
-        found[str(method)] = (
-            f"not sensitive: {numbers}; they show the head more than the model"
-            if rank >= LARGEST
-            else f"sensitive: {numbers}"
+        left = rows["of"] - rows["randomised"]
+        end, before = (rows[left == n][["rank_correlation", "structural_similarity"]].mean() for n in (0, 1))
+        ranks = end["rank_correlation"], before["rank_correlation"]
+        numbers = (
+            f"with random weights the maps have a rank correlation of {ranks[0]:.2f} with the real ones (SSIM "
+            f"{end['structural_similarity']:.2f}), {ranks[1]:.2f} while the first layer is as it was"
         )
+        found[str(method)] = f"{_verdict(*ranks)}: {numbers}"
     return found
+
+
+def _verdict(end: float, before: float) -> str:
+    return BLIND if end >= LARGEST else FIRST if before >= LARGEST else SENSITIVE

@@ -199,7 +199,13 @@ def test_a_scan_without_an_image_says_so(chromium, tmp_path):
     with page_of(chromium, write_prepared(tmp_path / "prepared"), "#scan=sub-99") as (page, _):
         page.wait_for_selector(SEEN)
         assert page.inner_text("#status") == "No image of this scan was found."
+        assert not page.locator("#canvas").is_visible()
+        assert not page.locator("#tools").is_visible()
         assert "reason" in page.inner_text("#row")
+        page.click("#before")
+        page.wait_for_selector("#one-title:text-is('sub-00')")
+        page.wait_for_selector(SEEN)
+        assert page.locator("#canvas").is_visible()
 
 
 def test_scans_are_stepped_through_in_the_order_that_is_shown(page):

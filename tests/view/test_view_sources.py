@@ -162,6 +162,23 @@ def test_maps_are_known_by_the_table_where_names_are_not_those_of_bids(tmp_path,
     assert "map-0" not in scans.files[5]
 
 
+def test_maps_of_scans_that_have_moved_lie_over_what_the_model_saw(tmp_path):
+    cohort = write_cohort(tmp_path / "old", n=3)
+    folder = write_maps(tmp_path / "explained", cohort, ("lrp",))
+    table = pd.read_parquet(folder / "maps.parquet")
+    table["stem"] = table["participant_id"] + "_" + table["session_id"]
+    table.to_parquet(folder / "maps.parquet")
+    for stem, participant in zip(table["stem"], table["participant_id"], strict=True):
+        write_scan(folder / "maps" / participant / f"{stem}_space-model_T1w.nii.gz")
+    assert [files["scan"].path.parent.name for files in seen(folder).files] == ["anat"] * 2
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = seen(folder)
+    assert [files["scan"].label for files in moved.files] == [
+        f"{stem}_space-model_T1w.nii.gz" for stem in table["stem"]
+    ]
+    assert [files["map-0"].label for files in moved.files] == ["lrp, target age"] * 2
+
+
 def test_a_folder_without_maps_is_refused(tmp_path, cohort):
     with pytest.raises(InputError, match="holds no map"):
         seen(cohort, maps=cohort.parent)

@@ -137,15 +137,17 @@ def _label(path: Path) -> str:
     """How a map is called: its method, and whatever else tells it from the others.
 
     Example:
-        >>> _label(Path("sub-01_space-scan_map-occlusion.nii.gz"))
-        "occlusion, on the scan's voxels"
+        >>> _label(Path("sub-01_space-scan_map-LrpGamma.nii.gz"))
+        "lrp-gamma, on the scan's voxels"
         >>> _label(Path("sub-01_target-age_map-lrp.nii.gz"))
         'lrp, target age'
     """
     found = entities(path)
     rest = [name for name in found if name not in ("sub", "ses", METHOD[1:-1])]
     said = [f"on the {found[name]}'s voxels" if name == "space" else f"{name} {found[name]}" for name in rest]
-    return ", ".join([scan_stem(path).rsplit(METHOD, 1)[-1], *said])
+    # labels of BIDS have no hyphens: words begin with capitals
+    method = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", scan_stem(path).rsplit(METHOD, 1)[-1]).lower()
+    return ", ".join([method, *said])
 
 
 def with_maps(

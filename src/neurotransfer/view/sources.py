@@ -13,12 +13,15 @@ from neurotransfer.cohort.files import has_table, is_image_name, scan_stem, scan
 from neurotransfer.cohort.text_table import read_text_table
 from neurotransfer.errors import InputError
 from neurotransfer.view import predictions
+from neurotransfer.view.files import image_of
 from neurotransfer.view.mistakes import NEEDED, mistakes, tasks_of
 from neurotransfer.view.scans import KEYS, LOW, Number, numbers_of
 
 QUALITY, COHORT, FAILED = "quality.tsv", "cohort.tsv", "failed.tsv"
 STUDY, RUN_COHORT, PREDICTIONS = "study.json", "cohort.parquet", "predictions.parquet"
 MAPS_TABLE, MAPS_FOLDER = "maps.parquet", "maps"
+# the volume that a model saw, which lies beside its maps
+SEEN = "_space-model_T1w.nii.gz"
 # of a prepared scan, where less is worse
 LESS_IS_WORSE = ("overlap", "similarity", "inside", "cnr", "contrast", "snr_dietrich", "snr_grey", "snr_white")
 
@@ -145,9 +148,15 @@ def _moved(table: pd.DataFrame, study: Mapping[str, Any], data: Path) -> pd.Data
 
 def _maps(run: Path, data: Path | None) -> Source:
     table = _keyed(read_text_table(run / MAPS_TABLE))
-    kept = [name for name in (*KEYS, "image", "mask", "site", "age", "sex") if name in table]
-    scans = table[kept].drop_duplicates(list(KEYS)).reset_index(drop=True)
     places = (Path(), run) if data is None else (data, Path(), run)
+    kept = [name for name in (*KEYS, "image", "mask", "stem", "site", "age", "sex") if name in table]
+    scans = table[kept].drop_duplicates(list(KEYS)).reset_index(drop=True)
+    if "stem" in scans:
+        heads = {path.name: path.relative_to(run).as_posix() for path in (run / MAPS_FOLDER).rglob(f"*{SEEN}")}
+        scans["image"] = [
+            image if image_of(image, places) is not None else heads.get(f"{stem}{SEEN}", image)
+            for image, stem in zip(scans["image"], scans.pop("stem"), strict=True)
+        ]
     return Source("Maps of relevance", scans, places, ours=True, maps=run / MAPS_FOLDER)
 
 

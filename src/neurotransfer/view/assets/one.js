@@ -76,9 +76,12 @@ export class One {
   }
 
   async #volume(index, signal) {
-    if (!this.files.some(({ role }) => role === "scan")) throw new Error("No image of this scan was found.");
+    if (!this.files.some(({ role }) => role === "scan")) {
+      hideStage(true);
+      throw new Error("No image of this scan was found.");
+    }
     const problem = await this.#open();
-    part("place").hidden = part("tools").hidden = part("where").hidden = part("keys").hidden = Boolean(problem);
+    hideStage(Boolean(problem));
     part("still").hidden = !problem;
     if (problem) {
       part("still").src = `scans/${index}/picture.jpg`;
@@ -105,6 +108,7 @@ export class One {
   }
 
   async #overlay() {
+    if (!this.scene?.hasScan) return;
     const role = part("overlay").value;
     const isMask = role === MASK;
     part("threshold-field").hidden = !role || isMask;
@@ -137,8 +141,8 @@ export class One {
   }
 
   #reset() {
-    this.scene?.reset();
-    if (!this.scene) return;
+    if (!this.scene?.hasScan) return;
+    this.scene.reset();
     this.#window();
     this.scene.window(Number(part("black").value), Number(part("white").value));
     part("planes").value = "3";
@@ -155,6 +159,11 @@ export class One {
   #say(text) {
     part("status").textContent = text;
   }
+}
+
+function hideStage(hidden) {
+  for (const name of ["place", "tools", "where", "keys"]) part(name).hidden = hidden;
+  part("still").hidden = true;
 }
 
 function share(name) {

@@ -65,6 +65,10 @@ export class Scene {
     this.first = { black: volume.cal_min, white: volume.cal_max };
   }
 
+  get hasScan() {
+    return this.nv.volumes.length > 0;
+  }
+
   /** Takes everything away. */
   clear() {
     while (this.nv.volumes.length) this.nv.removeVolumeByIndex(this.nv.volumes.length - 1);
@@ -110,6 +114,7 @@ export class Scene {
 
   /** Shows values at `black` as black and at `white` as white, both in steps of a thousandth of the range. */
   window(black, white) {
+    if (!this.hasScan) return;
     const { low, high } = this.range;
     const volume = this.nv.volumes[0];
     volume.cal_min = low + (Math.min(black, white - 1) / STEPS) * (high - low);

@@ -97,9 +97,12 @@ def sticks_out(page: Any) -> int:
 
 
 def serious(page: Any) -> list[str]:
-    """What axe finds to be serious or critical for people with disabilities: a line each."""
+    """What axe finds to be serious or critical for people with disabilities: a line each.
+
+    Marks of drawings are left out: a drawing is one image to whoever cannot see it, and axe takes minutes for thousands of marks.
+    """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(page).response["violations"]
+    found = axe.run(page, context={"exclude": [[".drawing svg"], [".static svg"]]}).response["violations"]
     return [
         f"{each['id']} ({each['impact']}): {each['help']}: {[node['html'][:160] for node in each['nodes'][:4]]}"
         for each in found
@@ -107,10 +110,16 @@ def serious(page: Any) -> list[str]:
     ]
 
 
-def screenshots(page: Any, name: str, folder: Path) -> Path:
-    """Keep a picture of the whole page, in the folder that NEUROTRANSFER_SCREENSHOTS names or in `folder`."""
+def kept_in(folder: Path) -> Path:
+    """Where pictures are kept: the folder that NEUROTRANSFER_SCREENSHOTS names, or `folder`."""
     kept = Path(os.environ.get("NEUROTRANSFER_SCREENSHOTS") or folder)
     kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def screenshots(page: Any, name: str, folder: Path) -> Path:
+    """Keep a picture of the whole page, in the folder that NEUROTRANSFER_SCREENSHOTS names or in `folder`."""
+    kept = kept_in(folder)
     draw_all(page)
     page.wait_for_timeout(200)
     page.screenshot(path=kept / f"{name}.png", full_page=True)

@@ -138,7 +138,7 @@ def p_matrix() -> Figure:
     )
 
 
-def correlations(count: int = 60) -> Figure:
+def correlations(count: int = 40) -> Figure:
     draws = np.random.default_rng(3)
     mixed = draws.normal(size=(200, 6)) @ draws.normal(size=(6, count)) + draws.normal(size=(200, count))
     matrix = np.corrcoef(mixed.T)

@@ -13,7 +13,7 @@ from PIL import Image
 from neurotransfer.pages.contents import figures_of
 from neurotransfer.pages.model import Axis, Figure, Layer, Page, Section
 from neurotransfer.pages.render import render
-from pages.browser import THEMES, WIDTHS, draw_all, screenshots, serious, sticks_out, visit
+from pages.browser import THEMES, WIDTHS, draw_all, kept_in, screenshots, serious, sticks_out, visit
 from pages.example_page import (
     SIZES,
     STRATEGIES,
@@ -468,11 +468,13 @@ def test_it_fits_and_everybody_can_use_it(chromium, example_file, tmp_path, widt
             summary.click()
         assert sticks_out(seen.page) <= 0
         assert serious(seen.page) == []
-        for label in seen.page.locator(".drawing").all():
-            assert label.get_attribute("role") == "img"
-            assert label.get_attribute("aria-label")
-        for axis_label in seen.page.locator("text[data-axis]").all():
-            assert axis_label.text_content()
+        names = [figure.description for figure in figures_of(example(True))]
+        drawings = (
+            "[...document.querySelectorAll('.drawing[role=img]')].map((drawing) => drawing.getAttribute('aria-label'))"
+        )
+        assert seen.page.evaluate(drawings) == names
+        labels = "[...document.querySelectorAll('.drawing')].map((place) => place.querySelectorAll('text[data-axis]').length)"
+        assert min(seen.page.evaluate(labels)) == 2
         path = screenshots(seen.page, f"example-{width}-{theme}", tmp_path)
     pixels = np.asarray(Image.open(path).convert("L"))
     assert pixels.shape[1] == width
@@ -562,7 +564,7 @@ def test_code_is_copied(chromium, example_file):
 
 
 def test_a_head_is_stepped_through(chromium, example_file, tmp_path):
-    with visit(chromium, example_file) as seen:
+    with visit(chromium, example_file, 800, 600) as seen:
         place = seen.page.locator("#head")
         assert place.locator("img.slices").get_attribute("alt") == head().description
         place.get_by_role("button", name="Step through the slices").click()
@@ -578,7 +580,7 @@ def test_a_head_is_stepped_through(chromium, example_file, tmp_path):
         assert coloured(place) < bright / 4
         place.get_by_label("View").select_option("from above")
         assert serious(seen.page) == []
-        screenshots(seen.page, "example-head", tmp_path)
+        place.screenshot(path=kept_in(tmp_path) / "example-head.png")
 
 
 def coloured(place):

@@ -67,7 +67,7 @@ def find_source(run: Path, data: Path | None = None) -> Source:
 
 def _prepared(run: Path, data: Path | None) -> Source:
     quality, cohort = read_text_table(run / QUALITY), _keyed(read_text_table(run / COHORT))
-    quality = _keyed(quality)
+    quality = _keyed(quality).drop(columns="figure", errors="ignore")
     more = cohort.drop(columns=[name for name in cohort if name in quality and name not in KEYS])
     table = quality.merge(more, on=list(KEYS), how="left").fillna("")
     masks = [_mask_of_prepared(name) for name in table["image"]]

@@ -154,8 +154,29 @@ def test_benchmark_and_report(tiny_cohort, tmp_path, called, monkeypatch):
     manifest = json.loads((tmp_path / "runs" / "small" / "manifest.json").read_text())
     assert manifest["command"].startswith("neurotransfer benchmark")
     page = tmp_path / "page.html"
-    assert called("report", tmp_path / "runs" / "small", "--out", page, "--published", "age=november_age")[0] == 0
-    assert "<svg" in page.read_text()
+    run = tmp_path / "runs" / "small"
+    code, shown, _ = called("report", run, "--out", page, "--published", "age=november_age")
+    assert (code, f"The page lies in {page}" in shown) == (0, True)
+    assert "published: baseline (November 2025)" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_figures_of_a_report_are_files(tmp_path, called):
+    figures = tmp_path / "figures"
+    results = Path(__file__).resolve().parents[2] / "docs" / "results" / "sim_trained"
+    code, shown, _ = called("report", results, "--out", tmp_path / "page.html", "--figures", figures)
+    assert (code, f"The figures lie in {figures}" in shown) == (0, True)
+    assert {"age-curves-mean-rae.svg", "age-curves-median-mae.pdf", "age-curves.csv"} <= {
+        file.name for file in figures.iterdir()
+    }
+
+
+def test_a_report_says_what_it_can_be_made_of(tmp_path, called):
+    code, _, said = called("report", tmp_path)
+    assert code == 2
+    assert "A report is made of: the run folder of neurotransfer benchmark" in said
+    code, _, said = called("report", tmp_path, "--published", "age")
+    assert (code, "--published takes TASK=CURVE, got age" in said) == (2, True)
 
 
 SIMULATED = """

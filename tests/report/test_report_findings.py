@@ -83,6 +83,7 @@ def test_holm_can_take_a_lead_back(tmp_path):
     # five replicates that all agree: p = 1/32, times the six tests of three pairs
     values = {"baseline": 0.8 + NOISE[0][:5], "multi-finetuned": 0.95 + NOISE[0][:5], "linear": 0.9 + NOISE[0][:5]}
     text = said(tmp_path, values)
+    assert "pretraining may help at n = 10, which does not survive Holm's correction." in text
     assert "is ahead of training from scratch (baseline) by 0.15 AUC" in text
     assert "p = 0.031), which does not survive Holm's correction (p = 0.188 after it)" in text
     assert "its lead over the linear model (p = 0.031) does not survive Holm's correction" in text

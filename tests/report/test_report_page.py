@@ -51,7 +51,7 @@ def changed(folder, change, **options):
 
 
 def test_sections_are_tasks_people_and_record(fake_page):
-    assert [section.name for section in fake_page.sections] == ["task-age", "task-sex", "people", "record"]
+    assert [section.name for section in fake_page.sections] == ["task-age", "task-sex", "reading", "people", "record"]
     assert [section.title for section in fake_page.sections][:2] == ["Age", "Sex"]
     assert fake_page.title == "A fake study & its <curves>"
     assert [text.split(":")[0] for text in fake_page.found] == ["Age", "Sex"]

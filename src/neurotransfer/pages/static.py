@@ -66,6 +66,8 @@ def _save(figure: Figure, chosen: Mapping[str, str], stem: Path) -> list[Path]:
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "pdf", "png")]
     title = svg(drawing, figure.name, figure.description or figure.title)
     write_atomically(paths[0], lambda temporary: temporary.write_text(_alone(title), encoding="utf-8"))
+    # the places are found: to look for them again takes half of the time
+    drawing.set_layout_engine("none")
     for path in paths[1:]:
         write_atomically(path, _writer(drawing, path.suffix[1:]))
     return paths

@@ -74,16 +74,19 @@ def headline(evidence: Evidence, words: Mapping[str, str]) -> str:
     known = {n: compare(evidence, n, *pair) for n, pair in pairs.items() if pair is not None}
     if not known:
         return f"{words[best[largest]]} has the best mean at n = {largest}"
-    helps = [n for n, each in known.items() if each.is_win]
     harms = [n for n, each in known.items() if each.is_loss]
-    text = _where(helps, list(known)) + (f", and does harm at n = {_sizes(harms)}" if harms else "")
+    text = _where(known) + (f", and does harm at n = {_sizes(harms)}" if harms else "")
     bar = best[largest]
     if kind_of(bar, evidence.kinds) in BARS:
         return f"{text}; without any network, {words[bar]} has the best mean at n = {largest}"
     return text
 
 
-def _where(helps: list[int], known: list[int]) -> str:
+def _where(known: Mapping[int, Comparison]) -> str:
+    helps = [n for n, each in known.items() if each.is_win]
+    leads = [n for n, each in known.items() if each.gap > 0 and each.p < ALPHA and n not in helps]
+    if not helps and leads:
+        return f"pretraining may help at n = {_sizes(leads)}, which does not survive Holm's correction"
     if not helps:
         return "pretraining is not shown to help"
     others = [n for n in known if n not in helps]

@@ -68,6 +68,7 @@ def page_of(path: Path, published: Overlays | None = None) -> Page:
         found=[finding(evidence) for evidence in evidences],
         sections=[
             *sections,
+            Section("reading", "How to read it", [Text(READING)]),
             Section("people", "Who was scanned", people_items(run)),
             Section("record", "What was run, and how to run it again", record_items(run, citation)),
         ],
@@ -93,7 +94,6 @@ def _task_items(
     shown = {label: known[label] for label in evidence.strategies}
     return [
         learning_curves(evidence, shown, f"{name}-curves", overlay),
-        Text(READING, "quiet"),
         *_side_by_side(
             pair_figure(evidence, f"{name}-pairs"), difference_figure(evidence, shown, f"{name}-differences")
         ),

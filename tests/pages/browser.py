@@ -23,6 +23,7 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 LOCAL = ("file:", "data:", "blob:", "about:")
+TALLEST = 6000
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 
@@ -118,9 +119,15 @@ def kept_in(folder: Path) -> Path:
 
 
 def screenshots(page: Any, name: str, folder: Path) -> Path:
-    """Keep a picture of the whole page, in the folder that NEUROTRANSFER_SCREENSHOTS names or in `folder`."""
+    """Keep a picture of the whole page, in the folder that NEUROTRANSFER_SCREENSHOTS names or in `folder`.
+
+    What is taller than Chromium can draw at once goes on in `NAME-2.png` and so on.
+    """
     kept = kept_in(folder)
     draw_all(page)
     page.wait_for_timeout(200)
-    page.screenshot(path=kept / f"{name}.png", full_page=True)
+    width, height = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    for index, top in enumerate(range(0, height, TALLEST)):
+        part = {"x": 0, "y": top, "width": width, "height": min(TALLEST, height - top)}
+        page.screenshot(path=kept / f"{name}{f'-{index + 1}' if index else ''}.png", full_page=True, clip=part)
     return kept / f"{name}.png"

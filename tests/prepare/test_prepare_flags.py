@@ -17,6 +17,7 @@ from neurotransfer.prepare.flags import (
     WORSE,
     count_of,
     flagged,
+    limits_of,
     robust_z,
 )
 
@@ -225,3 +226,26 @@ def test_nothing_is_lost_or_changed_but_the_order():
 @given(st.lists(st.sampled_from(["", "a", "b; c"])))
 def test_scans_with_a_flag_are_counted(flags):
     assert count_of(flags) == len([said for said in flags if said])
+
+
+# ---- limits as they are shown
+
+
+@pytest.mark.parametrize("n", [LEAST_SCANS - 1, MANY])
+@pytest.mark.parametrize("column", WORSE)
+def test_what_lies_outside_the_limits_shown_is_what_is_flagged(column, n):
+    generator = np.random.default_rng(n)
+    values = generator.standard_t(2, n) * 0.05 + 1.0
+    table = quality(n, **{column: values})
+    shown = limits_of(table).get(column, {})
+    outside = (values < shown.get("Least", -np.inf)) | (values > shown.get("Most", np.inf))
+    of_column = [limit.says for limit in LIMITS if limit.column == column]
+    said = flagged(table).set_index("scan")["flags"]
+    words = [f"{column} ", *of_column]
+    assert [any(word in said[f"s{index}"] for word in words) for index in range(n)] == outside.tolist()
+
+
+def test_no_limits_are_shown_of_what_was_not_measured():
+    assert limits_of(quality(1))["overlap"] == {"Least": 0.9, "Most": 1.0}
+    assert limits_of(quality(MANY, cnr=np.nan)).keys() == limits_of(quality(MANY)).keys()
+    assert "snr_grey" not in limits_of(quality(LEAST_SCANS - 1, snr_grey=3.0))

@@ -61,8 +61,7 @@ def robust_z(values: np.ndarray) -> np.ndarray:
     """
     if np.isnan(values).all():
         return np.full(len(values), np.nan)
-    middle = np.nanmedian(values)
-    spread = max(1.4826 * np.nanmedian(np.abs(values - middle)), 0.01 * abs(middle))
+    middle, spread = np.nanmedian(values), _spread(values)
     return (values - middle) / spread if spread > 0 else np.where(np.isnan(values), np.nan, 0.0)
 
 
@@ -95,6 +94,32 @@ def flagged(quality: pd.DataFrame) -> pd.DataFrame:
     table = quality.assign(flags=["; ".join(said) for said in flags])
     table["badness"] = np.round([len(said) for said in flags] + worst / UNUSUAL, 3)
     return table.sort_values("badness", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def limits_of(quality: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What is not flagged of each column: the limits for any head, and with ten scans or more those that the cohort gives.
+
+    Example:
+        >>> limits_of(pd.DataFrame({"overlap": [0.95]}))
+        {'overlap': {'Least': 0.9, 'Most': 1.0}}
+    """
+    found = {limit.column: {"Least": limit.least, "Most": limit.most} for limit in LIMITS if limit.column in quality}
+    for column in [name for name in WORSE if name in quality and len(quality) >= LEAST_SCANS]:
+        values = _numbers(quality, column)
+        if np.isnan(values).all():
+            continue
+        # the values at which the robust z is 3.5 below and above the median
+        ends = np.nanmedian(values) + np.array([-1, 1]) * UNUSUAL * _spread(values)
+        own = {"Least": float(ends[0])} if WORSE[column] in (LOW, BOTH) else {}
+        own |= {"Most": float(ends[1])} if WORSE[column] in (HIGH, BOTH) else {}
+        kept = found.setdefault(column, {})
+        kept |= {key: (max if key == "Least" else min)(value, kept.get(key, value)) for key, value in own.items()}
+    return {name: {key: float(f"{value:.4g}") for key, value in each.items()} for name, each in found.items()}
+
+
+def _spread(values: np.ndarray) -> float:
+    middle = np.nanmedian(values)
+    return float(max(1.4826 * np.nanmedian(np.abs(values - middle)), 0.01 * abs(middle)))
 
 
 def _numbers(quality: pd.DataFrame, column: str) -> np.ndarray:

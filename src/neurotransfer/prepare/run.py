@@ -22,6 +22,7 @@ from neurotransfer.cohort.preparation import COMPLETE, DESCRIPTION, KEY, identit
 from neurotransfer.cohort.recipes import get_recipe
 from neurotransfer.errors import ImageError, InputError, listed, unknown
 from neurotransfer.prepare import tables
+from neurotransfer.prepare.flags import limits_of
 from neurotransfer.prepare.inputs import Choice, Found, find_sources
 from neurotransfer.prepare.job import Job, finished, outputs_of
 from neurotransfer.prepare.page import write_page
@@ -179,6 +180,7 @@ def _told(
         "Prepared": len(done),
         "Failed": len(lost),
         "Approximate": sum(bool(sidecar["Approximation"]) for _, sidecar in done),
+        "Limits": limits_of(quality),
         "Tables": {name: tables.digest(table) for name, table in made.items()},
         "Fingerprints": sorted(str(sidecar["Fingerprint"]) for _, sidecar in done),
     }

@@ -27,7 +27,7 @@ test-browser: .venv/installed  ## the pages in a real browser, Debian's Chromium
 	NEUROTRANSFER_SCREENSHOTS=$(CURDIR)/browser-screenshots $(BIN)/python -m pytest -q -n 2 -m browser
 
 web:  ## bundle what the pages need in a browser anew, with npm; what it writes is committed
-	cd web && npm ci --no-audit --no-fund && npm run build
+	cd web && npm ci --no-audit --no-fund && npm test && npm run build
 
 bench: .venv/installed  ## tables of speed: ours against a plain loop, TorchIO, and what the machine can multiply (under 10 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

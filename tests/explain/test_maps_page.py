@@ -1,5 +1,7 @@
 """The page of maps as values: what it says is what was found, its figures have axes and units, and it stays small."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +66,16 @@ def test_what_was_found_has_the_numbers_of_the_tables(tmp_path):
     )
     assert "2 of 2 methods pass" in found
     assert "within 0.001 %" in found
+
+
+def test_a_control_that_finds_more_is_told(tmp_path):
+    maps = maps_of(tmp_path)
+    more = maps.checks.region_scores.assign(method="control: the head itself", mean=0.4)
+    better = replace(maps.checks, region_scores=pd.concat([maps.checks.region_scores, more.iloc[:3]]))
+    found = " ".join(found_of(replace(maps, checks=better)))
+    assert "What knows no model has more there: the head itself (40.0 %)" in found
+    assert "The best of 2 methods" in found
+    assert "What knows no model" not in " ".join(found_of(maps))
 
 
 def test_a_method_that_is_blind_is_named(tmp_path):

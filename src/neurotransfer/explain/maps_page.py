@@ -73,19 +73,32 @@ def found_of(maps: Maps) -> list[str]:
     """What was found, in sentences."""
     checks = maps.checks
     found = []
-    if checks.region_scores is not None:
-        rows = checks.region_scores[checks.region_scores["score"] == "relevance mass"]
-        rows = rows[~rows["method"].str.startswith("control")]
-        best = rows.loc[rows["mean"].idxmax()]
-        found.append(
-            f"The best of {len(rows)} methods, {best['method']}, puts {percent(best['mean'])} of its relevance into the planted "
-            f"region, {best['mean'] / best['chance']:.1f} times what chance gives ({percent(best['chance'])})."
-        )
+    found += _of_region(checks)
     found += _of_weights(checks.verdicts)
     errors = maps.table.groupby("method", sort=False)["conservation_error"].max().dropna()
     if len(errors):
         worst = str(errors.idxmax())
         found.append(f"Maps that should add up do so within {percent(float(errors.max()))} (worst: {worst}).")
+    return found
+
+
+def _of_region(checks: Checks) -> list[str]:
+    """How well maps find the planted region, and whether a map that knows no model finds it better, in sentences."""
+    if checks.region_scores is None:
+        return []
+    mass = checks.region_scores[checks.region_scores["score"] == "relevance mass"]
+    is_control = mass["method"].str.startswith("control")
+    best = mass[~is_control].loc[mass[~is_control]["mean"].idxmax()]
+    found = [
+        f"The best of {int((~is_control).sum())} methods, {best['method']}, puts {percent(best['mean'])} of its relevance into the "
+        f"planted region, {best['mean'] / best['chance']:.1f} times what chance gives ({percent(best['chance'])})."
+    ]
+    better = mass[is_control & (mass["mean"] > best["mean"])]
+    if len(better):
+        names = ", ".join(
+            f"{row.method.removeprefix('control: ')} ({percent(row.mean)})" for row in better.itertuples()
+        )
+        found.append(f"What knows no model has more there: {names}. These maps do not tell where the target acts.")
     return found
 
 

@@ -116,7 +116,7 @@ def _require_inside(
 
 def resample(voxels: np.ndarray, affine: np.ndarray, grid: Grid, alignment: str = "world") -> np.ndarray:
     """Voxels (i, j, k) with their affine (4, 4), by linear interpolation on the grid; zero outside, see `laid_on`."""
-    return laid_on(voxels, affine, grid.shape, _shift(voxels, affine, grid, alignment) @ grid.affine)
+    return laid_on(voxels, affine, grid.shape, shift_onto(voxels, affine, grid, alignment) @ grid.affine)
 
 
 def laid_on(voxels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], target: np.ndarray) -> np.ndarray:
@@ -137,7 +137,8 @@ def laid_on(voxels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], targ
     )
 
 
-def _shift(voxels: np.ndarray, affine: np.ndarray, grid: Grid, alignment: str) -> np.ndarray:
+def shift_onto(voxels: np.ndarray, affine: np.ndarray, grid: Grid, alignment: str) -> np.ndarray:
+    """Where the millimetres of a grid lie in those of a scan (4, 4): the same (`world`), or moved so that the head is in its middle."""
     shift = np.eye(4)
     if alignment == "centre":
         corners = _bounding_box(voxels)

@@ -67,7 +67,7 @@ def place_of(cohort: Cohort, row: int, taken: Input, raw: str = "") -> Place:
     else:
         to_space = taken.affine
         head = head_of(image, opened_image, voxels, mask)
-        to_scan = volumes._shift(head, affine, taken, cohort.alignment) @ taken.affine
+        to_scan = volumes.shift_onto(head, affine, taken, cohort.alignment) @ taken.affine
     own = _own_of(raw)
     if own is None:
         return Place(image, shape, affine, to_scan, to_space)

@@ -76,7 +76,11 @@ def test_hooks_are_taken_away_and_the_encoder_is_as_it_was():
         pytest.param("resnet10", {"width": 0.125}, marks=pytest.mark.slow),
         pytest.param("densenet121", {"width": 0.125}, marks=pytest.mark.slow),
         pytest.param("swin", {"channels": 12, "depths": [1, 1, 1, 1]}, marks=pytest.mark.slow),
-        ("vit", {"shape": list(SHAPE), "patch": 8, "channels": 24, "layers": 2, "heads": 3}),
+        pytest.param(
+            "vit",
+            {"shape": list(SHAPE), "patch": 8, "channels": 24, "layers": 2, "heads": 3},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
@@ -34,6 +34,7 @@ def test_the_spectrum_is_that_of_scikit_learn(n, p, seed):
     assert found.sum() == pytest.approx(1)
 
 
+@settings(max_examples=25)
 @given(st.integers(5, 60), st.integers(2, 30), st.integers(0, 9))
 def test_dimensions_keep_their_bounds_and_do_not_depend_on_scale(n, p, seed):
     values = draws(seed).normal(size=(n, p))

@@ -18,13 +18,14 @@ from neurotransfer.explain.measuring import RAW
 from neurotransfer.pages.contents import figures_of
 from neurotransfer.pages.model import Row
 
+QUICK = {"n_permutations": 99, "n_halves": 30}
 PICTURE = "data:image/jpeg;base64,AAAA"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained")
-    explained = explain_embeddings(made_sample(), Asked(("age",), ("*_ml",), ("age", "sex", "site")), folder)
+    explained = explain_embeddings(made_sample(), Asked(("age",), ("*_ml",), ("age", "sex", "site"), **QUICK), folder)
     page = page_of(explained, cohort="made", pictures=[PICTURE] * 80, facts={"seed": "0"}, command="the command")
     write_page(page, folder)
     return folder, explained, page
@@ -112,6 +113,7 @@ def test_the_page_is_one_small_file(made):
     assert len(text) < 2_000_000
     assert PICTURE in text
     assert "the command" in text
+    assert "the share of 99 shuffles of people" in text
     assert not re.search(r"(src|href)=[\"']?https?://", text)
 
 
@@ -125,7 +127,7 @@ def test_without_pictures_there_are_none(made):
 def test_one_model_alone_has_no_pair(tmp_path):
     sample = made_sample(n=15, p=24)
     alone = type(sample)(sample.table, sample.models[1:], sample.people, 0)
-    explained = explain_embeddings(alone, Asked(nuisance=""), tmp_path)
+    explained = explain_embeddings(alone, Asked(nuisance="", **QUICK), tmp_path)
     page = page_of(explained, cohort="made")
     assert "similarity" not in [figure.name for figure in figures_of(page)]
     assert len(page.found) == 2

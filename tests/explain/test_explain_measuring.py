@@ -14,7 +14,8 @@ from neurotransfer.explain.gathering import in_common
 from neurotransfer.explain.measuring import RAW, WITHOUT, measure
 
 SAMPLE = made_sample()
-ASKED = Asked(("age", "sex"), ("*_ml",), ("age", "sex", "site"), "site", 3)
+QUICK = {"n_permutations": 199, "n_halves": 40}
+ASKED = Asked(("age", "sex"), ("*_ml",), ("age", "sex", "site"), "site", 3, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_the_order_of_scans_and_turned_scales_change_nothing(numbers):
 def test_people_without_a_covariate_are_left_out():
     table = SAMPLE.table.copy()
     table.loc[table["participant_id"].isin(["p000", "p001", "p002"]), "age"] = ""
-    found = measure(replace(SAMPLE, table=table), Asked(("age",), (), ("sex",), ""))
+    found = measure(replace(SAMPLE, table=table), Asked(("age",), (), ("sex",), "", **QUICK))
     assert found.known.sum() == 57
     assert (found.targets["n"] == 57).all()
     assert found.traces == {}
@@ -116,9 +117,9 @@ def test_people_without_a_covariate_are_left_out():
 
 def test_without_a_site_nothing_is_told_of_it():
     table = SAMPLE.table.assign(site="")
-    assert measure(replace(SAMPLE, table=table), Asked()).traces == {}
+    assert measure(replace(SAMPLE, table=table), Asked(**QUICK)).traces == {}
     few = SAMPLE.table.assign(site=["a"] * 77 + ["b"] * 3)
-    found = measure(replace(SAMPLE, table=few), Asked())
+    found = measure(replace(SAMPLE, table=few), Asked(**QUICK))
     assert found.traces == {}
     assert "Whether site can be read from features is not told" in found.notes[0]
     assert found.views == (RAW,)

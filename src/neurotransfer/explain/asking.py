@@ -8,19 +8,25 @@ import pandas as pd
 
 from neurotransfer.cohort.people import People
 from neurotransfer.errors import InputError, unknown
+from neurotransfer.explain.associations import N_PERMUTATIONS
 from neurotransfer.explain.averages import covariates_of, labels_of, numeric_columns
-from neurotransfer.explain.halves import LEAST_PEOPLE
+from neurotransfer.explain.halves import LEAST_PEOPLE, N_HALVES
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of features: covariates, patterns of columns, targets, and the column whose trace is looked for."""
+    """What is asked of features: covariates, patterns of columns, targets, and the column whose trace is looked for.
+
+    `n_permutations` is how often people are shuffled for a p, `n_halves` how many halves of them give an interval.
+    """
 
     covariates: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     nuisance: str = "site"
     seed: int = 0
+    n_permutations: int = N_PERMUTATIONS
+    n_halves: int = N_HALVES
 
 
 def require(table: pd.DataFrame, asked: Asked) -> None:

@@ -194,7 +194,10 @@ def similarity_figure(numbers: Numbers) -> Figure:
             "low": "95 % from", "high": "95 % to", "p": "p", "p_family": "p (all pairs)"}),),
         (Choice("measure", "Measure", MEASURES), *_choices(numbers)),
         colours="sequential", colour_label="how alike (1: the same up to turning and scale)", ends=(0, 1), square=True,
-        caption=f"{numbers.n_compared} people. 0 is no more than between people who were shuffled; p is from 999 shuffles.{told}",
+caption=(
+            f"{numbers.n_compared} people. 0 is no more than between people who were shuffled; p is from "
+            f"{numbers.asked.n_permutations} shuffles.{told}"
+        ),
     )  # fmt: skip
 
 

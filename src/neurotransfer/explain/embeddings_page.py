@@ -130,8 +130,8 @@ def _best(numbers: Numbers) -> Table:
         rows.append([row.target, row.model, views[row.view], row.feature, effect, str(row.n), *chances])
     caption = (
         f"The {BEST} features that go most with each target. p is of one test; Holm's and the false discovery rate (Benjamini and "
-        "Hochberg) are corrected for all features and targets of a model; the last is the share of 999 shuffles of people in which "
-        "any feature goes with the target as much."
+        "Hochberg) are corrected for all features and targets of a model; the last is the share of "
+        f"{numbers.asked.n_permutations} shuffles of people in which any feature goes with the target as much."
     )
     headings = [
         "target",
@@ -164,7 +164,7 @@ def _similarity(numbers: Numbers) -> list[Item]:
 
 def _maps(explained: Explained, pictures: Sequence[str], notes: Sequence[str]) -> list[Item]:
     sample, numbers = explained.sample, explained.numbers
-    first = [*dict.fromkeys(numbers.targets["target"]), numbers.nuisance, *numbers.covariates.names]
+    first = [*dict.fromkeys(numbers.targets["target"]), numbers.asked.nuisance, *numbers.covariates.names]
     colours = colour_columns(sample.table, first, numbers.columns)
     figures = [map_figure(explained, place, name, colours, pictures) for place, name in enumerate(names_of(explained))]
     return [*(Text(note, "quiet") for note in notes if note), Row(figures)]

@@ -163,7 +163,7 @@ def _traces(numbers: Numbers) -> list[str]:
     if not models:
         return []
     parts = [_trace(name, each) for name, each in models]
-    text = f"How much of {numbers.nuisance} the features betray: {'; '.join(parts)}."
+    text = f"How much of {numbers.asked.nuisance} the features betray: {'; '.join(parts)}."
     if WITHOUT in numbers.traces:
         own = numbers.traces[WITHOUT]
         text += f" The covariates alone give {own.auc:.2f}: what they tell of it is no fault of the features."

@@ -13,7 +13,7 @@ from neurotransfer.explain.averages import Covariates, covariates_of, labels_of,
 from neurotransfer.explain.correlations import chance_redundancy, correlations, redundancy, residuals
 from neurotransfer.explain.dimension import Dimension, dimension_of, spectrum
 from neurotransfer.explain.gathering import Held, Sample
-from neurotransfer.explain.halves import LEAST_PEOPLE, N_HALVES, Sure, difference, sure
+from neurotransfer.explain.halves import LEAST_PEOPLE, Sure, difference, sure
 from neurotransfer.explain.similarity import MOST_PEOPLE, Similarity, similarities
 from neurotransfer.explain.traces import Trace, trace
 from neurotransfer.seeding import stream
@@ -68,7 +68,7 @@ class Numbers:
     sets: tuple[tuple[str, str], ...]
     similarity: Mapping[tuple[str, str], Similarity]
     n_compared: int
-    nuisance: str
+    asked: Asked
     differences: Mapping[tuple[str, str, str], Sure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -108,16 +108,16 @@ def measure(sample: Sample, asked: Asked, on_step: Callable[[], object] | None =
             f"all of {len(names)} columns are known of {int(people.complete.sum())} people; {LEAST_PEOPLE} are needed"
         )
     views = (RAW, WITHOUT) if taken.shape[1] else (RAW,)
-    models = tuple(_measured(held, sample, known, people, views, asked.seed) for held in sample.models)
+    models = tuple(_measured(held, sample, known, people, views, asked) for held in sample.models)
     step()
     targets, notes = _targets(sample, models, known, people.taken, views, asked)
     step()
     traces, more = _traces(sample, models, known, people.taken, asked)
     step()
-    sets, similarity, n_compared = _similarity(sample, known, people.taken, views, asked.seed)
+    sets, similarity, n_compared = _similarity(sample, known, people.taken, views, asked)
     step()
     return Numbers(models, views, covariates, known, tuple(names), int(people.complete.sum()), targets, traces, sets, similarity,
-                   n_compared, asked.nuisance, _differences(models), (*notes, *more))  # fmt: skip
+                   n_compared, asked, _differences(models), (*notes, *more))  # fmt: skip
 
 
 def people_of(values: np.ndarray, sample: Sample, known: np.ndarray) -> np.ndarray:
@@ -126,10 +126,10 @@ def people_of(values: np.ndarray, sample: Sample, known: np.ndarray) -> np.ndarr
 
 
 def _measured(
-    held: Held, sample: Sample, known: np.ndarray, people: _People, views: Sequence[str], seed: int
+    held: Held, sample: Sample, known: np.ndarray, people: _People, views: Sequence[str], asked: Asked
 ) -> Measured:
     widest = max(each.features.shape[1] for each in sample.models)
-    n_halves = FEW_HALVES if widest > WIDE else N_HALVES
+    n_halves = min(FEW_HALVES, asked.n_halves) if widest > WIDE else asked.n_halves
     features = people_of(held.features, sample, known)
     varies = varying(features)
     if not varies.any():
@@ -140,7 +140,7 @@ def _measured(
         held.name,
         names,
         int((~varies).sum()),
-        {view: _view(features[:, places], people, view, n_halves, seed) for view in views},
+        {view: _view(features[:, places], people, view, n_halves, asked.seed) for view in views},
     )
 
 
@@ -189,7 +189,8 @@ def _targets(
                 for model in models:
                     found = associations(
                         model.views[RAW].features, labels.values[known], labels.target.kind,
-                        taken if view == WITHOUT else None, generator=stream(asked.seed, "associations", name, view),
+                        taken if view == WITHOUT else None, n_permutations=asked.n_permutations,
+                        generator=stream(asked.seed, "associations", name, view),
                     )  # fmt: skip
                     more = {
                         "model": model.name,
@@ -234,28 +235,36 @@ def _traces(
     try:
         labels = labels_of(sample.table, name, sample.people.codes).values[known]
         rows = np.isfinite(labels)
-        found = {model.name: trace(model.views[RAW].features[rows], labels[rows], seed=asked.seed) for model in models}
+        found = {
+            model.name: trace(
+                model.views[RAW].features[rows], labels[rows], n_permutations=asked.n_permutations, seed=asked.seed
+            )
+            for model in models
+        }
         own = [place for place, label in enumerate(covariates_of(sample.table, asked.covariates).labels)
                if not label.startswith(name)]  # fmt: skip
         if own:
-            found[WITHOUT] = trace(taken[rows][:, own], labels[rows], seed=asked.seed)
+            found[WITHOUT] = trace(
+                taken[rows][:, own], labels[rows], n_permutations=asked.n_permutations, seed=asked.seed
+            )
         return found, []
     except InputError as error:
         return {}, [f"Whether {name} can be read from features is not told: {error}."]
 
 
 def _similarity(
-    sample: Sample, known: np.ndarray, taken: np.ndarray, views: Sequence[str], seed: int
+    sample: Sample, known: np.ndarray, taken: np.ndarray, views: Sequence[str], asked: Asked
 ) -> tuple[tuple[tuple[str, str], ...], dict[tuple[str, str], Similarity], int]:
     names = tuple((held.name, layer) for held in sample.models for layer in held.layers)
     n = int(known.sum())
-    chosen = np.sort(stream(seed, "compared").permutation(n)[:MOST_PEOPLE])
+    chosen = np.sort(stream(asked.seed, "compared").permutation(n)[:MOST_PEOPLE])
     if len(names) < 2:
         return names, {}, len(chosen)
     sets = [people_of(values, sample, known) for held in sample.models for values in held.layers.values()]
+    how = {"n_permutations": asked.n_permutations, "n_halves": asked.n_halves, "seed": asked.seed}
     found = {}
     for view in views:
         left = sets if view == RAW else [residuals(each, taken) for each in sets]
         for measure_name in ("cka", "rsa"):
-            found[view, measure_name] = similarities([each[chosen] for each in left], measure=measure_name, seed=seed)
+            found[view, measure_name] = similarities([each[chosen] for each in left], measure=measure_name, **how)
     return names, found, len(chosen)

@@ -158,7 +158,7 @@ def test_benchmark_and_report(tiny_cohort, tmp_path, called, monkeypatch):
     run = tmp_path / "runs" / "small"
     code, shown, _ = called("report", run, "--out", page, "--published", "age=november_age")
     assert (code, f"The page lies in {page}" in shown) == (0, True)
-    assert "published: baseline (November 2025)" in page.read_text(encoding="utf-8")
+    assert "baseline (November 2025)" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

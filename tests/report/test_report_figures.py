@@ -153,7 +153,7 @@ def test_published_curves_are_laid_under_where_score_and_statistic_fit(evidences
     assert (layer.quiet, layer.label) == (True, "Published curves")
     assert set(layer.table["score"]) == {"auc"}
     mean = rows_of(figure, 2, statistic="mean", score="auc")
-    assert set(mean["curve"]) == {f"published: {name} (April 2025)" for name in ("baseline", "finetuned", "frozen")}
+    assert set(mean["curve"]) == {f"{name} (April 2025)" for name in ("baseline", "finetuned", "frozen")}
     median = rows_of(figure, 2, statistic="median", score="auc")
     assert sum("November 2025" in name for name in set(median["curve"])) == 5
     assert len(rows_of(figure, 2, score="brier")) == 0

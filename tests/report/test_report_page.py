@@ -158,10 +158,10 @@ def test_published_curves_come_from_the_study_or_the_call(tmp_path):
     facts["tasks"]["sex"]["published"] = ["april_ad"]
     (run / "study.json").write_text(json.dumps(facts))
     page = page_of(run)
-    assert "published: frozen (April 2025)" in laid(page)
+    assert "frozen (April 2025)" in laid(page)
     assert CITATION in words_of(page)
-    assert "published: linear (November 2025)" in laid(page_of(run, {"sex": "november_ad"}))
-    assert "published: frozen (April 2025)" in laid(page_of(run, {"sex": published_curves("april_ad")}))
+    assert "linear (November 2025)" in laid(page_of(run, {"sex": "november_ad"}))
+    assert "frozen (April 2025)" in laid(page_of(run, {"sex": published_curves("april_ad")}))
 
 
 def test_unknown_published_curve_or_task_is_refused(tmp_path):

@@ -213,7 +213,9 @@ def _quiet_handles(layer: Layer, rows: pd.DataFrame) -> list[Any]:
     if layer.mark == "rule":
         style: Any = (0, (2, 2)) if layer.quiet else "-"
         return [Line2D([], [], color=GREY, linewidth=1, linestyle=style, label=layer.label)] if layer.label else []
-    names = [layer.label] if layer.series is None else list(dict.fromkeys(rows[layer.series].astype(str)))
+    before = f"{layer.label}: " if layer.label else ""
+    series = [] if layer.series is None else list(dict.fromkeys(rows[layer.series].astype(str)))
+    names = [before + name for name in series] if layer.series is not None else [layer.label]
     dots: dict[str, Any] = {"marker": "o", "linestyle": ""} if layer.mark == "dot" else {}
     return [
         Line2D([], [], color=GREY, linewidth=1, label=name, **({"linestyle": DASHES[index % len(DASHES)]} | dots))

@@ -132,7 +132,7 @@ def _overlay(published: pd.DataFrame | None, task: Task) -> Layer | None:
     rows = published[published["score"].isin(scores_of(task))]
     if not len(rows):
         return None
-    names = "published: " + rows["strategy"] + " (" + rows["talk"].str.title() + ")"
+    names = rows["strategy"] + " (" + rows["talk"].str.title() + ")"
     table = rows[["statistic", "score", "n", "value", "sem"]].assign(curve=names).reset_index(drop=True)
     return Layer("line", table, x="n", y="value", series="curve", label="Published curves", quiet=True)
 

@@ -285,9 +285,8 @@ def test_no_cell_is_lost_or_done_twice_whatever_happens_once(faults, size):
     except InterruptedRunError:
         # many deaths in a row before anything was done
         assert faults.count("break") > schedule_module.MOST_DEATHS
-    except InputError as error:
+    except InputError:
         # many cells in a row given back by the same workers
-        assert "no worker can take part" in str(error)
         assert faults.count("return") > MOST_RETURNS
     else:
         given_up = [failure.cell for failure in watched.failures]

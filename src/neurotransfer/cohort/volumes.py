@@ -138,7 +138,7 @@ def laid_on(voxels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], targ
 
 
 def shift_onto(voxels: np.ndarray, affine: np.ndarray, grid: Grid, alignment: str) -> np.ndarray:
-    """Where the millimetres of a grid lie in those of a scan (4, 4): the same (`world`), or moved so that the head is in its middle."""
+    """Where millimetres of a grid lie in those of a scan (4, 4): at the same (`world`), or with the head in the middle (`centre`)."""
     shift = np.eye(4)
     if alignment == "centre":
         corners = _bounding_box(voxels)

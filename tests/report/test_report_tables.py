@@ -19,10 +19,8 @@ from neurotransfer.report.prediction_tables import (
     axis_ends,
     confusion,
     predictions_of,
-    reliability,
     roc_curve,
     subgroup_table,
-    wilson,
 )
 from neurotransfer.report.score_tables import score_items
 from neurotransfer.seeding import stream
@@ -353,27 +351,6 @@ def test_long_roc_curves_are_thinned_and_keep_their_ends():
     assert len(across) == 200
     assert (across[0], up[0], across[-1], up[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(up, across) == pytest.approx(0.5, abs=0.03)
-
-
-def test_reliability_counts_every_prediction_and_every_person():
-    rows = predictions_of(PREDICTIONS, SEX, 100, "baseline")
-    happened, probability = rows["observed"].to_numpy() == 1, rows["predicted"].to_numpy()
-    found = reliability(happened, probability, rows["participant_id"].to_numpy())
-    assert found["predictions"].sum() == len(rows)
-    assert (found["participants"] <= found["predictions"]).all()
-    assert (found["observed"] * found["predictions"]).sum() == pytest.approx(happened.sum())
-    assert (found["predicted"] * found["predictions"]).sum() == pytest.approx(probability.sum())
-    third = rows[(rows["predicted"] >= 0.2) & (rows["predicted"] < 0.3)]
-    row = found[(found["predicted"] >= 0.2) & (found["predicted"] < 0.3)].iloc[0]
-    assert row["observed"] == pytest.approx(third["observed"].mean())
-    assert row["participants"] == third["participant_id"].nunique()
-    assert ((found["low"] <= found["observed"]) & (found["observed"] <= found["high"])).all()
-
-
-@pytest.mark.parametrize(("count", "n"), [(0, 5), (5, 10), (9, 9), (3, 100)])
-def test_intervals_of_shares_are_wilsons(count, n):
-    expected = scipy.stats.binomtest(count, n).proportion_ci(method="wilson")
-    assert wilson(count / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_confusion_counts_as_scikit_learn_does():

@@ -10,7 +10,6 @@ from neurotransfer.statistics import SCORES, scores
 
 N_BINS = 20
 MOST_POINTS = 200
-N_RELIABILITY = 10
 
 
 @dataclass(frozen=True)
@@ -97,40 +96,6 @@ def probabilities_of(part: pd.DataFrame, task: Task) -> np.ndarray | None:
     if task.kind != "categorical" or "probabilities" not in part or part["probabilities"].isna().any():
         return None
     return np.stack([np.asarray(shares, float) for shares in part["probabilities"]])
-
-
-def reliability(happened: np.ndarray, probability: np.ndarray, people: np.ndarray) -> pd.DataFrame:
-    """How often a class came true among predictions of like probability, in ten bins of equal width, empty ones left out.
-
-    Args:
-        happened: whether it did, (n,).
-        probability: that was given to it, 0 to 1, (n,).
-        people: whose prediction it is, (n,); one person may have many.
-
-    Returns:
-        A row a bin: `predicted` (mean probability), `observed` (share that came true), its 95 % interval from `low` to `high`
-        (Wilson 1927, for as many observations as there are people), `predictions` and `participants`.
-    """
-    place = np.minimum((probability * N_RELIABILITY).astype(int), N_RELIABILITY - 1)
-    rows = []
-    for each in np.unique(place):
-        chosen = place == each
-        share, n_people = float(happened[chosen].mean()), len(set(people[chosen]))
-        low, high = wilson(share, n_people)
-        rows.append((float(probability[chosen].mean()), share, low, high, int(chosen.sum()), n_people))
-    return pd.DataFrame(rows, columns=["predicted", "observed", "low", "high", "predictions", "participants"])
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of n observations (Wilson 1927).
-
-    Example:
-        >>> [round(end, 3) for end in wilson(0.5, 10)]
-        [0.237, 0.763]
-    """
-    z = 1.959963984540054
-    middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, float((middle - half) / (1 + z**2 / n))), min(1.0, float((middle + half) / (1 + z**2 / n)))
 
 
 def confusion(part: pd.DataFrame, task: Task) -> pd.DataFrame:

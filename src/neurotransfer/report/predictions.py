@@ -14,12 +14,12 @@ from neurotransfer.report.prediction_tables import (
     confusion,
     predictions_of,
     probabilities_of,
-    reliability,
     roc_curve,
     subgroup_table,
 )
 from neurotransfer.report.wording import NONE, number, percent, score_label, size_key
 from neurotransfer.statistics import SCORES
+from neurotransfer.statistics.calibration import calibration_of_classes
 from neurotransfer.statistics.metrics import auc, brier, multiclass_brier
 
 POOLED = "Test predictions of all replicates together, so scores can differ from the means over replicates."
@@ -122,7 +122,7 @@ def calibration_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: 
     for (n, strategy), part in rows.items():
         people = part["participant_id"].to_numpy()
         for label, happened, probability in _happened(part, task):
-            found = reliability(happened, probability, people)
+            found = calibration_of_classes(happened, probability, people)
             parts.append(
                 found.assign(
                     size=size_key(n), strategy=strategy, brier=round(_brier(part, task), 4), **{"class": label}

@@ -27,7 +27,7 @@ def report(
 
     Args:
         run: the run folder that `benchmark` wrote, or anything else of KINDS; a run that is not complete is shown as far as it goes.
-        out: the page; report.html in the folder, or beside the file, when not given.
+        out: the page; report.html in the folder, or STEM.html beside a file, when not given.
         published: of a benchmark run, for each task the name or names of published curves to lay under its own, or a table like
             `published_curves`; the study's own choice when not given.
         figures: a folder for every figure as SVG, PDF and PNG and its numbers as CSV; not written when not given.
@@ -38,7 +38,7 @@ def report(
         StorageError: when the page cannot be written.
     """
     source = Path(run)
-    path = Path(out) if out is not None else (source if source.is_dir() else source.parent) / "report.html"
+    path = Path(out) if out is not None else _beside(source)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"the page {str(path)!r} needs the ending {' or '.join(SUFFIXES)}; give another --out")
     page = _page(source, published)
@@ -58,3 +58,7 @@ def _page(source: Path, published: Overlays | None) -> Page:
             f"published curves go with a benchmark run, and {str(source)!r} is {KINDS[kind].what}; leave them out"
         )
     return KINDS[kind].page(source)
+
+
+def _beside(source: Path) -> Path:
+    return source.with_suffix(".html") if source.is_file() else source / "report.html"

@@ -64,14 +64,20 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
 def part_of(path: Path) -> str:
     relative = path.relative_to(SOURCE)
     return relative.parts[0].removesuffix(".py")
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -93,11 +99,11 @@ def breakers(is_broken: Callable[[Path], object], modules: Iterable[Path] = MODU
 
 
 def calls_backward(path: Path) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in ast.walk(tree_of(path)))
+    return any(isinstance(node, ast.Attribute) and node.attr == "backward" for node in nodes_of(path))
 
 
 def untyped_arguments(path: Path) -> list[str]:
-    functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in nodes_of(path) if isinstance(node, ast.FunctionDef)]
     arguments = [(node.name, arg) for node in functions for arg in node.args.args + node.args.kwonlyargs]
     return [
         f"{name}({arg.arg})" for name, arg in arguments if arg.annotation is None and arg.arg not in ("self", "cls")

@@ -126,6 +126,14 @@ def test_without_a_site_nothing_is_told_of_it():
     assert len(found.targets) == 0
 
 
+def test_people_who_are_left_out_of_a_target_are_counted():
+    table = SAMPLE.table.assign(hand=["L"] * 30 + ["R"] * 47 + ["Ambi"] * 3)
+    found = measure(replace(SAMPLE, table=table), Asked(targets=("hand",), nuisance="", **QUICK))
+    assert any(note.startswith("hand: ") and "of classes of fewer than five" in note for note in found.notes)
+    assert found.targets["n"].max() < 60
+    assert set(found.targets["higher"]) == {"R"}
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

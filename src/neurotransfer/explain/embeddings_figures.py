@@ -224,9 +224,8 @@ def map_figure(
         [part.assign(picture=list(pictures)) if any(pictures) else part for part in parts], ignore_index=True
     )
     table = table if (table["session_id"] != "").any() else table.drop(columns="session_id")
-    tips = (
-        {"participant_id": "participant"} | ({"session_id": "session"} if "session_id" in table else {}) | dict(colours)
-    )
+    # the column that colours is shown by itself
+    tips = {"participant_id": "participant"} | ({"session_id": "session"} if "session_id" in table else {})
     x, y = (Axis(planes[0].axes[axis], labels=_labels(planes, axis)) for axis in range(2))
     return Figure(
         f"map-{name}", f"{model}: scans by their features",

@@ -9,7 +9,15 @@ import pandas as pd
 from neurotransfer.errors import InputError
 from neurotransfer.explain.asking import Asked, matching
 from neurotransfer.explain.associations import associations, corrected
-from neurotransfer.explain.averages import Covariates, covariates_of, labels_of, numeric_columns, person_means, varying
+from neurotransfer.explain.averages import (
+    Covariates,
+    Labels,
+    covariates_of,
+    labels_of,
+    numeric_columns,
+    person_means,
+    varying,
+)
 from neurotransfer.explain.correlations import chance_redundancy, correlations, redundancy, residuals
 from neurotransfer.explain.dimension import Dimension, dimension_of, spectrum
 from neurotransfer.explain.gathering import Held, Sample
@@ -21,6 +29,8 @@ from neurotransfer.seeding import stream
 RAW, WITHOUT = "raw", "without"
 # halves of people, where each takes long
 WIDE, FEW_HALVES = 300, 60
+TARGET_COLUMNS = ["model", "view", "target", "kind", "higher", "feature", "measure", "effect", "r2", "n", "p", "p_family",
+                  "p_holm", "p_fdr"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -177,53 +187,36 @@ def _targets(
     parts, notes = [], []
     for name in asked.targets:
         labels = labels_of(sample.table, name, sample.people.codes)
-        if labels.n_mixed:
-            notes.append(
-                f"{name}: {labels.n_mixed} people have several classes in several scans and are left out there."
-            )
+        left_out = {"whose scans have several classes": labels.n_mixed, "of classes of fewer than five": labels.n_rare}
+        notes += [f"{name}: {count} people {words} are left out there." for words, count in left_out.items() if count]
         for view in views:
             if view == WITHOUT and name in asked.covariates:
                 notes.append(f"{name} is itself a covariate: nothing of it is left to go with.")
                 continue
             try:
-                for model in models:
-                    found = associations(
-                        model.views[RAW].features, labels.values[known], labels.target.kind,
-                        taken if view == WITHOUT else None, n_permutations=asked.n_permutations,
-                        generator=stream(asked.seed, "associations", name, view),
-                    )  # fmt: skip
-                    more = {
-                        "model": model.name,
-                        "view": view,
-                        "target": name,
-                        "kind": labels.target.kind,
-                        "higher": labels.target.classes[1] if labels.target.kind == "binary" else "",
-                    }
-                    parts.append(found.assign(feature=model.names, **more))
+                away = taken if view == WITHOUT else None
+                parts += [_of_target(model, labels, known, away, asked).assign(view=view) for model in models]
             except InputError as error:
                 notes.append(f"{name}: {error}.")
                 break
-    columns = [
-        "model",
-        "view",
-        "target",
-        "kind",
-        "higher",
-        "feature",
-        "measure",
-        "effect",
-        "r2",
-        "n",
-        "p",
-        "p_family",
-        "p_holm",
-        "p_fdr",
-    ]
     if not parts:
-        return pd.DataFrame(columns=columns), notes
+        return pd.DataFrame(columns=TARGET_COLUMNS), notes
     table = pd.concat(parts, ignore_index=True)
     each = [corrected(rows) for _, rows in table.groupby(["model", "view"], sort=False)]
-    return pd.concat(each).sort_index()[columns], notes
+    return pd.concat(each).sort_index()[TARGET_COLUMNS], notes
+
+
+def _of_target(
+    model: Measured, labels: Labels, known: np.ndarray, taken: np.ndarray | None, asked: Asked
+) -> pd.DataFrame:
+    target = labels.target
+    generator = stream(asked.seed, "associations", target.name, RAW if taken is None else WITHOUT)
+    found = associations(
+        model.views[RAW].features, labels.values[known], target.kind, taken, n_permutations=asked.n_permutations,
+        generator=generator,
+    )  # fmt: skip
+    higher = target.classes[1] if target.kind == "binary" else ""
+    return found.assign(feature=model.names, model=model.name, target=target.name, kind=target.kind, higher=higher)
 
 
 def _traces(

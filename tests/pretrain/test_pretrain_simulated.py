@@ -60,7 +60,13 @@ def undisturbed(tmp_path_factory):
 
 
 def test_the_model_folder_holds_a_panel_its_card_and_every_epoch(undisturbed):
-    assert sorted(path.name for path in undisturbed.iterdir()) == [README, CARD, "training.json", "training.tsv", WEIGHTS]
+    assert sorted(path.name for path in undisturbed.iterdir()) == [
+        README,
+        CARD,
+        "training.json",
+        "training.tsv",
+        WEIGHTS,
+    ]
     model = load_model(undisturbed)
     assert model.card.architecture == "sfcn-panel"
     assert model.card.licence == "BSD-3-Clause"

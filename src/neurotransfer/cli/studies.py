@@ -125,7 +125,8 @@ def rules(
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder, or anything else that a report can be made of.")],
     out: Annotated[
-        Path | None, typer.Option(help="The page to write; report.html in the folder, or beside a table, when not given.")
+        Path | None,
+        typer.Option(help="The page to write; report.html in the folder, or beside a table, when not given."),
     ] = None,
     figures: Annotated[
         Path | None,

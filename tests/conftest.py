@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from browser import chromium  # noqa: F401
+
 # exact comparisons of whole runs need it; what bfloat16 gives is the subject of tests of its own
 os.environ["NEUROTRANSFER_PRECISION"] = "float32"
 

@@ -67,6 +67,7 @@ def test_the_rate_is_volumes_by_the_median_step(training, monkeypatch):
     assert training.rate(lambda: None, 8, 20) == 4.0
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_a_process_of_its_own(training):
     found = training.measured("plain", SMALLEST, "inference", 0.01)
     assert found["value"] > 0

@@ -40,6 +40,7 @@ def test_the_learning_curve_falls_and_has_a_page(tmp_path):
     assert "<svg" in page.read_text()
 
 
+@pytest.mark.slow
 def test_ages_of_new_scans_are_predicted(tmp_path):
     text = printed_by("02_predict.py", tmp_path)
     assert "'penalty'" in text
@@ -49,6 +50,7 @@ def test_ages_of_new_scans_are_predicted(tmp_path):
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"age", "big", "new", "ours", "pretrained"}
 
 
+@pytest.mark.slow
 def test_cross_validation_finds_the_planted_effect(tmp_path):
     text = printed_by("03_scikit_learn.py", tmp_path)
     scans, people = map(int, re.search(r"^(\d+) scans of (\d+) people", text).groups())

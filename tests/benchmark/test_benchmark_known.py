@@ -54,6 +54,7 @@ def test_a_study_of_nobody_new_is_refused(tiny_values, tiny_cohort, tiny_model):
         without_seen(study, read_cohort(tiny_cohort), {"m": tiny_model})
 
 
+@pytest.mark.slow
 def test_a_run_leaves_them_out_of_every_strategy(tiny_values, tiny_cohort, knows_some, tmp_path):
     folder, people = knows_some
     small = {"sizes": [20], "replicates": 2, "seen": "leave out"}

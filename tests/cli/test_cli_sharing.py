@@ -71,6 +71,7 @@ def here(monkeypatch, capsys, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_a_model_goes_to_a_hub_and_comes_back(host, model, tmp_path):
     pytest.importorskip("huggingface_hub")
     sent = run("push", model, NAME, "--message", "First", home=tmp_path, HF_ENDPOINT=host.url, HF_TOKEN=WRITER)

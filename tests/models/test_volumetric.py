@@ -138,6 +138,7 @@ def said_to_be_missing():
             build_encoder(name, arguments)
 
 
+@pytest.mark.slow
 def test_monai_is_imported_when_it_is_needed_only():
     code = "import sys, neurotransfer.models; print('monai' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from browser import THEMES, WIDTHS, draw_all, kept_in, screenshots, serious, sticks_out, visit
 from neurotransfer.pages.contents import figures_of
 from neurotransfer.pages.model import Axis, Figure, Layer, Page, Section
 from neurotransfer.pages.render import render
-from pages.browser import THEMES, WIDTHS, draw_all, kept_in, screenshots, serious, sticks_out, visit
 from pages.example_page import (
     SIZES,
     STRATEGIES,

@@ -110,6 +110,7 @@ def test_what_a_head_may_really_do_is_no_mistake_of_axes():
         assert registration._turn_of(turn) == 0
 
 
+@pytest.mark.slow
 def test_runs_agree_bit_by_bit(tilted):
     phantom, result = tilted
     again = found(phantom)

@@ -137,6 +137,7 @@ def test_people_who_are_scanned_twice_were_not_learnt_from(monkeypatch):
     assert {sites for _, sites, _ in seen} == {SCANNERS}
 
 
+@pytest.mark.slow
 def test_a_normalised_model_predicts_as_the_plain_one_and_has_other_features(undisturbed, tmp_path):
     changes = {"network": VALUES["network"] | {"normalised": True}, "heads": VALUES["heads"] | {"twice": 40}}
     pretrain_simulated(study(**changes), tmp_path / "model")
@@ -261,6 +262,7 @@ def people(tiny_cohort):
     return study(real=REAL), tiny_cohort.parent
 
 
+@pytest.mark.slow
 def test_real_people_are_looked_at_and_change_nothing(people, undisturbed, tmp_path):
     asked, data = people
     rows = []

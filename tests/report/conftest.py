@@ -6,7 +6,6 @@ import pytest
 from neurotransfer.report.evidence import evidence_of
 from neurotransfer.report.folder import read_run
 from neurotransfer.report.page import page_of
-from pages.browser import chromium  # noqa: F401
 
 
 @pytest.fixture(scope="session")

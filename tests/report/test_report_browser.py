@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from browser import THEMES, WIDTHS, draw_all, screenshots, serious, sticks_out, visit
 from neurotransfer.pages.contents import figures_of
 from neurotransfer.report import report
-from pages.browser import THEMES, WIDTHS, draw_all, screenshots, serious, sticks_out, visit
 
 pytestmark = pytest.mark.browser
 

@@ -50,6 +50,7 @@ def test_page_loads_nothing_and_has_a_static_figure_for_each(written):
     assert text.count('<svg role="img"') == len({name for name in names if name != "sex-scores"})
 
 
+@pytest.mark.slow
 def test_figures_are_saved_for_every_combination_of_choices_with_their_numbers(written):
     names = sorted(path.name for path in written[2].iterdir())
     curves = [name for name in names if name.startswith("sex-curves")]

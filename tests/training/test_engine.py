@@ -212,6 +212,7 @@ print(min(touched() for _ in range(8)))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's memory is meant")
+@pytest.mark.slow
 def test_a_process_that_keeps_its_memory_touches_no_new_pages():
     faults = {}
     for allocator in ("auto", "system"):

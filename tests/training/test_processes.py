@@ -71,6 +71,7 @@ def test_two_processes_under_torchrun_are_one_with_the_whole_batch(alone):
     agree(found(torchrun("2", "0", "plain"))[0], *alone[0, "plain"])
 
 
+@pytest.mark.slow
 def test_two_processes_of_our_own_launching_with_parts_of_batches_are_one(alone):
     """Two images a process at a time are four images at a time of one process: with every other option on."""
     several, errors = found([sys.executable, str(SCRIPT), "2", "2", "everything"])

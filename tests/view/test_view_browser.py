@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from view_data import write_benchmark, write_cohort, write_maps, write_prepared
 
+from browser import THEMES, WIDTHS, screenshots, serious, sticks_out, visit
 from neurotransfer.view import viewed
-from pages.browser import THEMES, WIDTHS, screenshots, serious, sticks_out, visit
 
 pytestmark = pytest.mark.browser
 

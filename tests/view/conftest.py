@@ -1,3 +1,0 @@
-"""The browser of these tests."""
-
-from pages.browser import chromium  # noqa: F401

@@ -64,6 +64,14 @@ def test_what_a_user_can_mend_ends_with_two_and_says_how(called, tiny_model, tin
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(("more", "message"), [(["--target", "agee"], "'age'"), (["--class", "M"], "categorical")])
+def test_what_a_model_does_not_have_is_said_before_a_scan_is_touched(called, tiny_model, tmp_path, more, message):
+    code, _, said = called("explain", "maps", tiny_model, tmp_path / "nowhere", "--out", tmp_path / "out", *more)
+    assert code == 2
+    assert message in said
+    assert "nowhere" not in said
+
+
 def test_a_folder_of_others_is_refused_before_anything_is_read(called, tiny_model, tiny_cohort, tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     code, _, said = called("explain", "maps", tiny_model, tiny_cohort, "--out", tmp_path)

@@ -65,7 +65,7 @@ def maps(
 
     A page, report.html, shows all of it. Maps are computed in float32. What was interrupted goes on by the same command.
     """
-    from neurotransfer.explain.maps import MapsAsked, explain_maps
+    from neurotransfer.explain.maps import MapsAsked, explain_maps, require_asked
     from neurotransfer.explain.maps_folder import PAGE, PARTS, require_open
     from neurotransfer.explain.maps_page import write_page
     from neurotransfer.models import load_model
@@ -76,6 +76,8 @@ def maps(
                        epochs=label_epochs, seed=seed, workers=workers, **options)  # fmt: skip
     require_open(out)
     network = load_model(model)
+    # before hours of preparation
+    require_asked(network, wanted)
     use_engine(device, "float32")
     command = " ".join(["neurotransfer", *sys.argv[1:]])
     place = prepared or out / PARTS / "prepared"

@@ -22,7 +22,9 @@ from neurotransfer.explain.maps_folder import MADE_BY, TABLE, claim, fingerprint
 from neurotransfer.explain.maps_scans import chosen_rows, groups_of_rows, names_of
 from neurotransfer.explain.one_scan import Looker, Named, keep_rows, kept_rows
 from neurotransfer.explain.places import Place, is_in_mni152, place_of
-from neurotransfer.explain.readout import explained_of
+from neurotransfer.explain.readout import Explained, explained_of
+from neurotransfer.explain.rules import COMPOSITES
+from neurotransfer.explain.unfolded import unfolded
 from neurotransfer.models.checks import check_volumes, require_preparation, require_volumes
 from neurotransfer.models.folder import Model
 from neurotransfer.predict.blocks import BITS, Wanted, key_of
@@ -123,9 +125,8 @@ def explain_maps(
         InputError: when model, scans and choices do not fit together; CohortError when no scan can be used.
     """
     wanted = wanted or MapsAsked()
-    require_volumes(model.card)
+    explained = require_asked(model, wanted)
     require_preparation(model.card, cohort)
-    explained = explained_of(model.network, wanted.target, wanted.label)
     rows = chosen_rows(cohort, wanted.group, wanted.most)
     key = fingerprint(key_of(model, cohort.rows(rows), Wanted()), wanted.methods, wanted.target, wanted.label, wanted.group,
                       wanted.checked, wanted.label_check, wanted.epochs, wanted.seed, tuple(raw))  # fmt: skip
@@ -151,6 +152,19 @@ def explain_maps(
         on_page(maps, looker, done, affine)
     finish(out, _manifest(key, maps, model, cohort, facts or {}))
     return maps
+
+
+def require_asked(model: Model, wanted: MapsAsked) -> Explained:
+    """What is explained of a model, refused before a scan is read where the model has no such target, class or maps.
+
+    Raises:
+        InputError: for a target or class that it does not have, or relevance of an encoder for which it is not defined.
+    """
+    require_volumes(model.card)
+    explained = explained_of(model.network, wanted.target, wanted.label)
+    if any(way.method.name.startswith("lrp") for way in wanted.ways):
+        unfolded(model.network.encoder, next(iter(COMPOSITES.values())))
+    return explained
 
 
 def _taken(model: Model) -> Any:

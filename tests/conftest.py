@@ -4,6 +4,7 @@ import copy
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ os.environ["NEUROTRANSFER_PRECISION"] = "float32"
 # a busy machine is no failure
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# after so many minutes what is left is skipped, and counted as that: on a slow machine all slow tests take hours
+MINUTES, BEGAN = float(os.environ.get("NEUROTRANSFER_TEST_MINUTES", "inf")), time.monotonic()
+
+
+def pytest_runtest_setup(item):
+    if time.monotonic() - BEGAN > 60 * MINUTES:
+        pytest.skip(f"NEUROTRANSFER_TEST_MINUTES={MINUTES:g} are over")
+
 
 TINY_SHAPE = (32, 38, 32)
 TINY_VOXEL_MM = 192 / 38

@@ -181,3 +181,10 @@ def test_names_that_come_twice_and_idle_static_figures_are_refused_together():
     page = paged(agreement(), agreement(), Table("part", "", ["a"], []))
     with pytest.raises(InputError, match=r"'agreement' is the name.*'part' is the name.*'other' is of no figure"):
         render(page, {"other": STATIC})
+
+
+def test_a_long_finding_begins_with_its_headline_and_a_short_one_is_left_as_it_is():
+    rest = "With 40 scans it is ahead by 0.25. " * 10
+    text = render(Page("Ages", [f"Age: it helps. {rest}", "It does. Not always."], []))
+    assert f"<p><strong>Age: it helps.</strong> {rest}</p>" in text
+    assert "<p>It does. Not always.</p>" in text

@@ -99,7 +99,7 @@ def busy(pid):
     return found
 
 
-def wait_for(what, seconds=120):
+def wait_for(what, seconds=300):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "it did not happen in time"
@@ -112,7 +112,8 @@ def test_workers_of_this_machine_that_are_killed_at_random(quiet, study_file, tm
     process = started(command(study_file, tmp_path / "run", "--workers", 2))
     kills = 0
     while process.poll() is None and kills < 3:
-        wait_for(lambda: process.poll() is not None or len(busy(process.pid)) >= 2)
+        # one is enough: cells that are suspected are done by a single worker for a while
+        wait_for(lambda: process.poll() is not None or busy(process.pid))
         time.sleep(2 + 3 * dice.random())
         for pid in busy(process.pid)[:1] if dice.random() < 0.5 else busy(process.pid)[-1:]:
             with contextlib.suppress(ProcessLookupError):

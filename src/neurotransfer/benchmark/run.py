@@ -154,7 +154,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except NotImplementedError:
-            # a file system without locks: the file itself is the lock, and has to be removed after a kill
+            # what filelock raises on a file system without locks: the file itself is the lock, and has to be removed after a kill
             lock = SoftFileLock(folder / ".lock-file", timeout=0)
             _acquire(lock, folder)
         except Timeout:

@@ -1,5 +1,6 @@
 """How the relevance of a unit goes to what it is a weighted sum of: the rules, and the table COMPOSITES of which layer has which."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ Shares = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(ABC):
     """How a unit z = P + N + b, a sum of positive (P) and negative (N) contributions and a bias, gives its relevance R on.
 
     `shares` gives p and q: a positive contribution c gets c p, a negative one c q, and they add up to the whole of R,
@@ -20,9 +21,9 @@ class Rule:
     their size. Units without any (air that meets a bias) spread theirs evenly over the voxels that they see.
     """
 
+    @abstractmethod
     def shares(self, positive: Tensor, negative: Tensor, bias: Tensor, relevance: Tensor) -> Shares:
         """Shares p and q of contributions; zero where there are none."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from neurotransfer.report.prediction_tables import (
     roc_curve,
     subgroup_table,
 )
+from neurotransfer.report.scatter import diagonal
 from neurotransfer.report.wording import NONE, number, percent, score_label, size_key
 from neurotransfer.statistics import SCORES
 from neurotransfer.statistics.calibration import calibration_of_classes
@@ -93,7 +94,6 @@ def roc_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: str) -> 
     if not parts:
         return None
     table = pd.concat(parts, ignore_index=True)
-    diagonal = pd.DataFrame({"x": [0.0], "y": [0.0], "x_end": [1.0], "y_end": [1.0]})
     return Figure(
         name=f"{name}-roc",
         title=f"{task.label}: ROC curves",
@@ -101,7 +101,7 @@ def roc_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: str) -> 
         x=Axis(_of_class("share of others taken for", table), ends=UNIT_ENDS),
         y=Axis(_of_class("share recognised of", table), ends=UNIT_ENDS),
         layers=(
-            Layer("rule", diagonal, x="x", y="y", x_end="x_end", y_end="y_end", label="chance", quiet=True),
+            diagonal(UNIT_ENDS, "chance"),
             Layer("line", table, x="others", y="recognised", series="strategy", tips={"area": "area under the curve"}),
         ),
         choices=_with_class(_choices(rows, strategy=False), table),
@@ -131,7 +131,6 @@ def calibration_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: 
     if not parts:
         return None
     table = pd.concat(parts, ignore_index=True)
-    diagonal = pd.DataFrame({"x": [0.0], "y": [0.0], "x_end": [1.0], "y_end": [1.0]})
     tips = {"predictions": "predictions", "participants": "participants", "brier": "Brier score of all"}
     return Figure(
         name=f"{name}-calibration",
@@ -140,7 +139,7 @@ def calibration_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: 
         x=Axis(_of_class("probability given to", table), ends=UNIT_ENDS),
         y=Axis(_of_class("share that was", table), ends=UNIT_ENDS),
         layers=(
-            Layer("rule", diagonal, x="x", y="y", x_end="x_end", y_end="y_end", label="as predicted", quiet=True),
+            diagonal(UNIT_ENDS, "as predicted"),
             Layer("line", table, x="predicted", y="observed", series="strategy", low="low", high="high", tips=tips),
         ),
         choices=_with_class(_choices(rows), table),
@@ -202,7 +201,6 @@ def agreement_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: st
     margin = 0.03 * (ends[1] - ends[0])
     limits = (ends[0] - margin, ends[1] + margin)
     unit = f" ({task.unit})" if task.unit else ""
-    line = pd.DataFrame({"x": [ends[0]], "y": [ends[0]], "x_end": [ends[1]], "y_end": [ends[1]]})
     tips = {"predictions": "predictions", "mae": f"mean absolute error of all{unit}", "r": "correlation of all"}
     return Figure(
         name=f"{name}-agreement",
@@ -211,7 +209,7 @@ def agreement_figure(rows: Rows, task: Task, looks: Mapping[str, Look], name: st
         x=Axis(f"observed{unit}", ends=limits),
         y=Axis(f"predicted{unit}", ends=limits),
         layers=(
-            Layer("rule", line, x="x", y="y", x_end="x_end", y_end="y_end", label="predicted as observed", quiet=True),
+            diagonal(ends, "predicted as observed"),
             Layer("dot", pd.concat(parts, ignore_index=True), x="observed", y="predicted", series="strategy",
                   size="predictions", tips=tips),
         ),

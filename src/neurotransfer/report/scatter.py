@@ -37,6 +37,17 @@ def axis_label(name: str, unit: str) -> str:
     return f"{name} ({unit})" if unit else name
 
 
+def diagonal(ends: tuple[float, float], label: str) -> Layer:
+    """The line from the lower end of both axes to the upper one, as something to compare with.
+
+    Example:
+        >>> diagonal((0.0, 1.0), "chance").table.values.tolist()
+        [[0.0, 0.0, 1.0, 1.0]]
+    """
+    line = pd.DataFrame({"x": [ends[0]], "y": [ends[0]], "x_end": [ends[1]], "y_end": [ends[1]]})
+    return Layer("rule", line, x="x", y="y", x_end="x_end", y_end="y_end", label=label, quiet=True)
+
+
 def round_width(values: np.ndarray, most: int = MOST_BARS) -> float:
     """The width of bins that reads best: 1, 2 or 5 times a power of ten, so that at most `most` hold all values.
 
@@ -140,8 +151,7 @@ def agreement_of_layer(name: str, title: str, dots: Layer, unit: str, ends: tupl
     """The plane of observed and predicted values with the line on which both are equal."""
     margin = 0.03 * (ends[1] - ends[0])
     limits = (ends[0] - margin, ends[1] + margin)
-    line = pd.DataFrame({"x": [ends[0]], "y": [ends[0]], "x_end": [ends[1]], "y_end": [ends[1]]})
-    equal = Layer("rule", line, x="x", y="y", x_end="x_end", y_end="y_end", label="predicted as observed", quiet=True)
+    equal = diagonal(ends, "predicted as observed")
     what = "a dot a scan" if dots.size is None else "a bubble a bin, its area the number of scans"
     shown = looks(sorted(set(dots.table[dots.series]))) if dots.series else {}
     return Figure(
@@ -172,7 +182,6 @@ def roc_table(happened: Mapping[str, np.ndarray], probability: Mapping[str, np.n
 
 def roc_figure(name: str, title: str, table: pd.DataFrame) -> Figure:
     """The ROC curves of `roc_table`, with the line of chance."""
-    chance = pd.DataFrame({"x": [0.0], "y": [0.0], "x_end": [1.0], "y_end": [1.0]})
     return Figure(
         name,
         title,
@@ -181,7 +190,7 @@ def roc_figure(name: str, title: str, table: pd.DataFrame) -> Figure:
         Axis("share of the class recognised", ends=(0.0, 1.0)),
         (
             Layer("line", table, x="others", y="recognised", series="class"),
-            Layer("rule", chance, x="x", y="y", x_end="x_end", y_end="y_end", label="chance", quiet=True),
+            diagonal((0.0, 1.0), "chance"),
         ),
         looks=looks(list(dict.fromkeys(table["class"]))),
         square=True,
@@ -202,7 +211,6 @@ def calibration_figure(name: str, title: str, table: pd.DataFrame, unit: str = "
     series = "class" if "class" in table and table["class"].nunique() > 1 else None
     every = table[["predicted", "observed", "low", "high"]].to_numpy(float)
     ends = (0.0, 1.0) if of_classes else (float(np.nanmin(every)), float(np.nanmax(every)))
-    line = pd.DataFrame({"x": [ends[0]], "y": [ends[0]], "x_end": [ends[1]], "y_end": [ends[1]]})
     tips = {"predictions": "scans", "participants": "people"}
     x = "probability that was given" if of_classes else axis_label("predicted, mean of a bin", unit)
     y = "share that came true" if of_classes else axis_label("observed, mean of a bin", unit)
@@ -214,7 +222,7 @@ def calibration_figure(name: str, title: str, table: pd.DataFrame, unit: str = "
         Axis(y, ends=ends if of_classes else None),
         (
             Layer("line", table, x="predicted", y="observed", series=series, low="low", high="high", tips=tips),
-            Layer("rule", line, x="x", y="y", x_end="x_end", y_end="y_end", label="as predicted", quiet=True),
+            diagonal(ends, "as predicted"),
         ),
         looks=looks(list(dict.fromkeys(table["class"]))) if series else {},
         square=True,

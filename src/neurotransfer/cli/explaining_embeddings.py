@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,23 +24,10 @@ from neurotransfer.cli.options import (
     Space,
     Workers,
     names,
-    say,
     use_engine,
 )
-from neurotransfer.errors import CohortError, InputError, InterruptedRunError, unknown
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What is told of scans."""
-
-    scans: Path
-    choice: dict[str, Any]
-    alignment: str
-    prepare: str
-    prepared: Path | None
-    workers: int
-    needed: tuple[str, ...]
+from neurotransfer.cli.taking import ScansCall, read, taken
+from neurotransfer.errors import CohortError, InputError, InterruptedRunError
 
 
 @explain_app.command()
@@ -103,7 +89,8 @@ def embeddings(
     tables = _require_as_many(features, models)
     needed = tuple(dict.fromkeys([*names(covariates), *names(targets), *([nuisance] if nuisance != "site" else [])]))
     choice = {"space": space, "desc": desc, "mask": mask}
-    call = _Call(scans, choice, alignment, prepare, prepared, workers, needed)
+    call = ScansCall(scans=scans, choice=choice, alignment=alignment, prepare=prepare, prepared=prepared, workers=workers,
+                     needed=needed)  # fmt: skip
     use_engine(device, precision)
     parts = begin(out)
     with _kept(parts):
@@ -158,18 +145,13 @@ def _remove_if_empty(parts: Path) -> None:
 
 
 def _cohorts(
-    call: _Call, models: list[Any], parts: Path, run: bool
+    call: ScansCall, models: list[Any], parts: Path, run: bool
 ) -> tuple[list[Any], list[tuple[str, str]], list[Path]]:
     """The scans as each model takes them, those that could not be prepared, and where tables of volumes may lie."""
-    from neurotransfer.predict import ALWAYS, AUTO, NEVER
-
-    if call.prepare not in (AUTO, ALWAYS, NEVER):
-        raise InputError(unknown("--prepare", call.prepare, (AUTO, ALWAYS, NEVER)))
-    if call.prepare == ALWAYS and call.alignment != "world":
-        raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
+    call.require_possible()
     folders = [call.scans if call.scans.is_dir() else call.scans.parent]
     if not run:
-        return [_read(call, None)] * len(models), [], folders
+        return [_without_a_network(call)] * len(models), [], folders
     found: list[Any] = []
     failed: list[tuple[str, str]] = []
     known: dict[Any, tuple[Any, Path | None]] = {}
@@ -182,50 +164,31 @@ def _cohorts(
     return found, failed, folders
 
 
-def _cohort(call: _Call, card: Any, parts: Path, failed: list[tuple[str, str]]) -> tuple[Any, Path | None]:
+def _cohort(call: ScansCall, card: Any, parts: Path, failed: list[tuple[str, str]]) -> tuple[Any, Path | None]:
     from hashlib import sha256
 
     from neurotransfer.cohort.contract import Contract
-    from neurotransfer.predict import ready_scans
-    from neurotransfer.prepare.inputs import Choice
-    from neurotransfer.progress import late_bar
     from neurotransfer.targets import KNOWN
 
-    if card.input is not None and call.alignment == "world":
-        facts = (str(call.scans.resolve()), sorted(call.choice.items()), card.input, card.preparation, call.needed)
-        place = parts / f"prepared-{sha256(repr(facts).encode()).hexdigest()[:12]}"
-        if call.prepared is not None:
-            place = call.prepared / card.input.recipe if isinstance(card.input, Contract) else call.prepared
-        own = [target.column for target in card.targets]
-        with late_bar("prepare") as (start, advance):
-            ready = ready_scans(
-                call.scans, card, place, Choice(**call.choice), mode=call.prepare, workers=call.workers,
-                columns=tuple(dict.fromkeys([*KNOWN, "site", "group", *own])), needed=call.needed,
-                on_found=start, on_scan=advance,
-            )  # fmt: skip
-        if ready is not None:
-            say(ready.notes)
-            failed.extend(ready.failed)
-            return ready.cohort, place
-    return _read(call, card), None
+    facts = (str(call.scans.resolve()), sorted(call.choice.items()), card.input, card.preparation, call.needed)
+    place = parts / f"prepared-{sha256(repr(facts).encode()).hexdigest()[:12]}"
+    if call.prepared is not None:
+        place = call.prepared / card.input.recipe if isinstance(card.input, Contract) else call.prepared
+    own = [target.column for target in card.targets]
+    cohort, ready = taken(call, card, place, [*KNOWN, "site", "group", *own])
+    if ready is None:
+        return cohort, None
+    failed.extend(ready.failed)
+    return cohort, place
 
 
-def _read(call: _Call, card: Any) -> Any:
+def _without_a_network(call: ScansCall) -> Any:
+    """The table of scans whose features are known; the scans themselves need not be there."""
     from neurotransfer.cohort import read_cohort
-    from neurotransfer.cohort.contract import alignment_for
-    from neurotransfer.predict import read_scans
-    from neurotransfer.progress import bar
 
-    if card is None and call.scans.is_file() and call.scans.suffix in (".tsv", ".csv", ".parquet"):
+    if call.scans.is_file() and call.scans.suffix in (".tsv", ".csv", ".parquet"):
         return read_cohort(call.scans, images=False)
-    taken = None if card is None else card.input
-    with bar("check", 0) as advance:
-        cohort = read_scans(
-            call.scans, on_scan=advance, images=taken is not None or card is None, check=card is not None,
-            alignment=alignment_for(taken, call.alignment), **call.choice,
-        )  # fmt: skip
-    say(cohort.notes)
-    return cohort
+    return read(call, None, images=True, check=False)
 
 
 def _held(

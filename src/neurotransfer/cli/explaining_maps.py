@@ -20,10 +20,10 @@ from neurotransfer.cli.options import (
     Seed,
     Space,
     Workers,
-    say,
     use_engine,
 )
-from neurotransfer.errors import CohortError, InputError, InterruptedRunError, unknown
+from neurotransfer.cli.taking import ScansCall, taken
+from neurotransfer.errors import CohortError, InterruptedRunError
 
 
 @explain_app.command()
@@ -81,9 +81,13 @@ def maps(
     use_engine(device, "float32")
     command = " ".join(["neurotransfer", *sys.argv[1:]])
     place = prepared or out / PARTS / "prepared"
-    choice = {"space": space, "desc": desc, "mask": mask}
+    call = ScansCall(
+        scans=scans, choice={"space": space, "desc": desc, "mask": mask}, alignment=alignment, prepare=prepare,
+        prepared=prepared, workers=workers, needed=(group,) if group else (),
+    )  # fmt: skip
     try:
-        cohort, ready = _cohort(scans, network.card, place, choice, alignment, prepare, workers, group)
+        own = [target.column for target in network.card.targets]
+        cohort, ready = taken(call, network.card, place, [*call.needed, *own])
         with bar("maps", min(most, len(cohort))) as on_scan:
             made = explain_maps(
                 network, cohort, out, wanted, source=scans, raw=() if ready is None else ready.images,
@@ -98,34 +102,3 @@ def maps(
     failed = [*(() if ready is None else ready.failed), *made.refused]
     if failed:
         raise CohortError(scans, [f"{scan}: {why}" for scan, why in failed], "these scans have no maps")
-
-
-def _cohort(
-    scans: Path, card: Any, place: Path, choice: dict[str, Any], alignment: str, prepare: str, workers: int, group: str
-) -> tuple[Any, Any]:
-    """The scans as `predict` takes them, and what became of them when they were raw and had to be prepared."""
-    from neurotransfer.cohort.contract import alignment_for
-    from neurotransfer.models.checks import require_volumes
-    from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
-    from neurotransfer.prepare.inputs import Choice
-    from neurotransfer.progress import bar, late_bar
-
-    require_volumes(card)
-    if prepare not in (AUTO, ALWAYS, NEVER):
-        raise InputError(unknown("--prepare", prepare, (AUTO, ALWAYS, NEVER)))
-    if prepare == ALWAYS and alignment != "world":
-        raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
-    if alignment == "world":
-        columns = tuple(dict.fromkeys((*([group] if group else []), *(target.column for target in card.targets))))
-        with late_bar("prepare") as (begin, advance):
-            ready = ready_scans(
-                scans, card, place, Choice(**choice), mode=prepare, workers=workers, columns=columns,
-                needed=(group,) if group else (), on_found=begin, on_scan=advance,
-            )  # fmt: skip
-        if ready is not None:
-            say(ready.notes)
-            return ready.cohort, ready
-    with bar("check", 0) as advance:
-        cohort = read_scans(scans, on_scan=advance, alignment=alignment_for(card.input, alignment), **choice)
-    say(cohort.notes)
-    return cohort, None

@@ -29,25 +29,19 @@ from neurotransfer.cli.options import (
     say,
     use_engine,
 )
-from neurotransfer.errors import CohortError, InputError, InterruptedRunError, NeurotransferError, unknown
+from neurotransfer.cli.taking import ScansCall, taken
+from neurotransfer.errors import CohortError, InputError, InterruptedRunError, NeurotransferError
 
 AUTO, FLOAT32, CONVERTED = "auto", "float32", "converted"
 
 
-@dataclass(frozen=True)
-class _Call:
+@dataclass(frozen=True, kw_only=True)
+class _Call(ScansCall):
     """What both commands are told."""
 
     model: Path
-    scans: Path
     out: Path
-    alignment: str
-    prepare: str
-    prepared: Path | None
-    workers: int
-    choice: dict[str, Any]
     also: tuple[Path, ...] = ()
-    needed: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
 
 
@@ -92,9 +86,12 @@ def predict(
     from neurotransfer.predict import predicted as run_predict
 
     reference = _pair(gap_reference)
-    call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask},
-                 tuple(also or ()), () if reference is None else reference[:1],
-                 _given({"--views": views, "--gap-reference": gap_reference, "--seed": seed}))  # fmt: skip
+    call = _Call(
+        model=model, scans=scans, out=out, alignment=alignment, prepare=prepare, prepared=prepared, workers=workers,
+        choice={"space": space, "desc": desc, "mask": mask}, also=tuple(also or ()),
+        needed=() if reference is None else reference[:1],
+        asked=_given({"--views": views, "--gap-reference": gap_reference, "--seed": seed}),
+    )  # fmt: skip
     asked = Asked((), views, reference, seed, workers)
     with _begun(call, device, precision) as (models, cohort, ready, place, seen):
         asked = replace(asked, others=tuple(models[1:]))
@@ -130,7 +127,10 @@ def embed(
     """Write the features that a model's encoder gives for every scan. What was interrupted goes on by the same command."""
     from neurotransfer.predict import embed_into
 
-    call = _Call(model, scans, out, alignment, prepare, prepared, workers, {"space": space, "desc": desc, "mask": mask})
+    call = _Call(
+        model=model, scans=scans, out=out, alignment=alignment, prepare=prepare, prepared=prepared, workers=workers,
+        choice={"space": space, "desc": desc, "mask": mask},
+    )  # fmt: skip
     with _begun(call, device, precision) as (models, cohort, ready, place, seen), _bar(len(cohort)) as on_scan:
         more = {name: values for name, (values, _) in _of_raw(ready).items()}
         found = embed_into(out, models[0], cohort, workers=workers, folder=place, more=more, on_scan=on_scan)
@@ -196,7 +196,9 @@ def _begun(call: _Call, device: str, precision: str) -> Iterator[tuple[list[Any]
     lock = FileLock(place / ".lock", timeout=0)
     try:
         with lock:
-            cohort, ready = _cohort(call, [model.card for model in models], place)
+            card = models[0].card
+            columns = ("age", "site", *(target.column for model in models for target in model.card.targets))
+            cohort, ready = taken(call, card, call.prepared or place / _key(call, card), columns)
             seen = _say_seen(models, cohort)
             yield models, cohort, ready, place, seen
             shutil.rmtree(place, ignore_errors=True)
@@ -221,37 +223,6 @@ def _remove_if_empty(place: Path) -> bool:
         return False
     shutil.rmtree(place, ignore_errors=True)
     return True
-
-
-def _cohort(call: _Call, cards: list[Any], place: Path) -> tuple[Any, Any]:
-    """The cohort of what a user has, and what became of it when it was raw and had to be prepared."""
-    from neurotransfer.cohort.contract import alignment_for
-    from neurotransfer.predict import ALWAYS, AUTO, NEVER, read_scans, ready_scans
-    from neurotransfer.prepare.inputs import Choice
-    from neurotransfer.progress import bar, late_bar
-
-    if call.prepare not in (AUTO, ALWAYS, NEVER):
-        raise InputError(unknown("--prepare", call.prepare, (AUTO, ALWAYS, NEVER)))
-    if call.prepare == ALWAYS and call.alignment != "world":
-        raise InputError("--prepare always lays scans in MNI152: leave --alignment out, or do not prepare")
-    card = cards[0]
-    known = ("age", "site", *(target.column for each in cards for target in each.targets))
-    if card.input is not None and call.alignment == "world":
-        with late_bar("prepare") as (begin, advance):
-            ready = ready_scans(
-                call.scans, card, call.prepared or place / _key(call, card), Choice(**call.choice), mode=call.prepare,
-                workers=call.workers, columns=known, needed=call.needed, on_found=begin, on_scan=advance,
-            )  # fmt: skip
-        if ready is not None:
-            say(ready.notes)
-            return ready.cohort, ready
-    with bar("check", 0) as advance:
-        cohort = read_scans(
-            call.scans, on_scan=advance, images=card.input is not None,
-            alignment=alignment_for(card.input, call.alignment), **call.choice,
-        )  # fmt: skip
-    say(cohort.notes)
-    return cohort, None
 
 
 def _key(call: _Call, card: Any) -> str:

@@ -1,6 +1,7 @@
 """The making of a store: once, whole or not at all, the same by any number of processes, never over a user's own."""
 
 import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections import namedtuple
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pandas as pd
@@ -380,11 +382,50 @@ def test_a_scan_that_cannot_be_used_stops_all_processes(tmp_path, many):
     assert not FILES & {path.name for path in (tmp_path / "store").iterdir()}
 
 
-def test_a_process_that_dies_is_told(tmp_path, many, monkeypatch):
+def test_processes_that_die_again_and_again_are_told(tmp_path, many, monkeypatch):
     monkeypatch.setattr(storing, "start_worker", die)
-    with pytest.raises(InterruptedRunError, match="a process that made volumes died, killed or out of memory"):
+    name = many.images[0][0].name
+    with pytest.raises(
+        InterruptedRunError, match=f"a process that made volumes died.* 3 times at '{name}' or just after"
+    ):
         store_volumes(tmp_path / "store", many, SMALL, workers=2)
     assert not FILES & {path.name for path in (tmp_path / "store").iterdir()}
+
+
+def test_a_process_that_is_killed_changes_nothing(tmp_path, many):
+    ticks = []
+
+    def killing():
+        ticks.append(1)
+        if len(ticks) in {3, 20}:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGKILL)
+
+    store = store_volumes(tmp_path / "killed", many, SMALL, killing, workers=2)
+    assert len(ticks) == len(many)
+    quiet = store_volumes(tmp_path / "quiet", many, SMALL)
+    for name in FILES:
+        assert (store.folder / name).read_bytes() == (quiet.folder / name).read_bytes()
+
+
+def test_after_a_death_there_is_one_process_fewer(tmp_path, many, monkeypatch):
+    used = []
+
+    def pool(scans, alignment, grid, bits, processes):
+        used.append((len(scans), processes))
+        for scan in scans[:5]:
+            yield storing._volume(scan, grid, alignment, bits)
+        if len(used) < 5:
+            raise BrokenProcessPool
+        for scan in scans[5:]:
+            yield storing._volume(scan, grid, alignment, bits)
+
+    monkeypatch.setattr(storing, "_by_pool", pool)
+    monkeypatch.setattr(storing, "LEAST_A_PROCESS", 8)
+    store = store_volumes(tmp_path / "store", many, SMALL, workers=3)
+    # five deaths at five places are no scan that kills
+    assert used == [(32, 3), (27, 2), (22, 1), (17, 1), (12, 1)]
+    assert len(store) == 32
 
 
 def die():

@@ -6,7 +6,7 @@ import os
 import shutil
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -27,6 +27,7 @@ from neurotransfer.workers import start_worker
 
 # to start a process takes seconds, as some scans do
 LEAST_A_PROCESS = 16
+MOST_DEATHS = 3
 Scan = tuple[Path, Path | None]
 Volumes = Generator[np.ndarray, None, None]
 
@@ -60,7 +61,7 @@ def store_volumes(
         ImageError: when a scan cannot be used, or a store to keep is not whole.
         CohortError: when a store to keep is of other scans.
         StorageError: when the disk is too full for it, or the folder cannot be written.
-        InterruptedRunError: when a process of `workers` dies.
+        InterruptedRunError: when processes of `workers` die again and again at one scan.
     """
     if bits not in DTYPES:
         raise InputError(unknown("number of bits", bits, DTYPES))
@@ -192,21 +193,37 @@ def _volumes(cohort: Cohort, grid: Input, bits: int, workers: int) -> Volumes:
 
 
 def _by_processes(cohort: Cohort, grid: Input, bits: int, processes: int) -> Volumes:
+    """All volumes in their order; those of a process that died are made again, by one process fewer."""
+    scans = cohort.images
+    done = deaths = 0
+    while done < len(scans):
+        before = done
+        try:
+            with closing(_by_pool(scans[done:], cohort.alignment, grid, bits, processes)) as volumes:
+                for volume in volumes:
+                    yield volume
+                    done += 1
+        except BrokenProcessPool:
+            deaths = deaths + 1 if done == before else 1
+            if deaths == MOST_DEATHS:
+                raise InterruptedRunError(
+                    f"a process that made volumes died, killed or out of memory, {deaths} times at {scans[done][0].name!r} or "
+                    "just after; run the same command again, with fewer --workers if memory was short"
+                ) from None
+            processes = max(processes - 1, 1)
+
+
+def _by_pool(scans: Sequence[Scan], alignment: str, grid: Input, bits: int, processes: int) -> Volumes:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker)
     waiting: deque[Future[np.ndarray]] = deque()
     try:
-        for scan in cohort.images:
-            waiting.append(pool.submit(_volume, scan, grid, cohort.alignment, bits))
+        for scan in scans:
+            waiting.append(pool.submit(_volume, scan, grid, alignment, bits))
             # in their order, and no more in memory than keeps every process busy
             if len(waiting) > 2 * processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise InterruptedRunError(
-            "a process that made volumes died, killed or out of memory; run the same command again, with fewer --workers "
-            "if memory was short"
-        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

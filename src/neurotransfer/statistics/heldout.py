@@ -1,0 +1,153 @@
+"""Which shape a learning curve has: the simplest, unless another predicts held-out sizes better than noise would let it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurotransfer.statistics.projection import Projected, polish, project
+from neurotransfer.statistics.shapes import Shape
+
+# a shape with more parameters must do better than in this share of curves that truly have the simpler one
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A learning curve and redrawn ones, turned so that more is better.
+
+    Attributes:
+        sizes: increasing, (n_sizes,).
+        values: the curve (the first row) and the redrawn ones, (k, n_sizes).
+        sem: standard errors (n_sizes,), above 0.
+        bounds: the least and the best possible score; may be infinite.
+    """
+
+    sizes: np.ndarray
+    values: np.ndarray
+    sem: np.ndarray
+    bounds: tuple[float, float]
+
+    def without(self, left: int) -> "Curves":
+        """The same without one size."""
+        kept = np.arange(len(self.sizes)) != left
+        return Curves(self.sizes[kept], self.values[:, kept], self.sem[kept], self.bounds)
+
+    def around(self, true: np.ndarray) -> "Curves":
+        """Curves (k - 1, n_sizes) that truly are `true` (n_sizes,), with the deviations of the redrawn ones."""
+        return Curves(self.sizes, true + self.values[1:] - self.values[0], self.sem, self.bounds)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Shapes fitted to k curves, and the one that each curve chose.
+
+    Attributes:
+        shapes: the shapes by name.
+        fits: by name, the fits to all curves.
+        losses: by name, the held-out losses (k,).
+        p: by name, the share of curves that truly have this shape and fit it no better than the first curve does.
+        names: the name of the shape that each curve chose, (k,).
+        first: the smallest size.
+        bounds: the least and the best possible score.
+    """
+
+    shapes: dict[str, Shape]
+    fits: dict[str, Projected]
+    losses: dict[str, np.ndarray]
+    p: dict[str, float]
+    names: np.ndarray
+    first: float
+    bounds: tuple[float, float]
+
+    def at(self, sizes: np.ndarray) -> np.ndarray:
+        """The score (k, m) at sizes (m,) for all or (k, m) for each, of each curve by its own shape."""
+        sizes = np.broadcast_to(sizes, (len(self.names), sizes.shape[-1]))
+        found = np.empty(sizes.shape)
+        for name, shape in self.shapes.items():
+            own = self.names == name
+            found[own] = self.fits[name].some(own).at(shape, sizes[own], self.first)
+        return found.clip(*self.bounds)
+
+    def asymptotes(self) -> np.ndarray:
+        """The score (k,) with endless data, of each curve by its own shape."""
+        found = np.empty(len(self.names))
+        for name, shape in self.shapes.items():
+            own = self.names == name
+            found[own] = shape.asymptote(self.fits[name].linear[own], self.bounds[1])
+        return found.clip(*self.bounds)
+
+
+def choose_shapes(curves: Curves, shapes: Mapping[str, Shape]) -> Chosen:
+    """Fit every shape to every curve, and let every curve choose one.
+
+    Shapes stand on a ladder by their number of parameters. From the lowest rung on, the best shape of a higher one is taken if
+    its held-out loss is less than that of the shape below by more than a margin: what is exceeded by 5 in 100 of the curves that
+    truly have the shape below, with the same noise. Margins are found once, around the first curve.
+    """
+    fits, losses, p_values, by_noise = {}, {}, {}, {}
+    ladder = _ladder(shapes)
+    for name, shape in shapes.items():
+        fits[name] = polish(_projected(shape, curves), shape, curves.sizes, curves.values, curves.sem, curves.bounds[1])
+        losses[name] = held_out_loss(shape, curves)
+    for name, shape in shapes.items():
+        null = curves.around(fits[name].at(shape, curves.sizes, curves.sizes[0])[0])
+        p_values[name] = float((_projected(shape, null).chi_square >= fits[name].chi_square[0]).mean())
+        by_noise[name] = _margins(name, null, shapes, ladder)
+    names = _climbed(losses, ladder, by_noise)
+    return Chosen(dict(shapes), fits, losses, p_values, names, curves.sizes[0], curves.bounds)
+
+
+def held_out_loss(shape: Shape, curves: Curves) -> np.ndarray:
+    """The mean squared error (k,), in standard errors, with which each size but the smallest is predicted from all others.
+
+    The largest is extrapolated, the inner ones are interpolated. Nobody asks for sizes below the smallest, so it always stays.
+    """
+    errors = np.empty((len(curves.sizes) - 1, len(curves.values)))
+    for left in range(1, len(curves.sizes)):
+        found = _projected(shape, curves.without(left))
+        predicted = found.at(shape, curves.sizes[left : left + 1], curves.sizes[0])[:, 0].clip(*curves.bounds)
+        errors[left - 1] = (curves.values[:, left] - predicted) / curves.sem[left]
+    return (errors**2).mean(0)
+
+
+def _projected(shape: Shape, curves: Curves) -> Projected:
+    return project(shape, curves.sizes, curves.values, curves.sem, curves.bounds[1])
+
+
+def _ladder(shapes: Mapping[str, Shape]) -> list[list[str]]:
+    counts = sorted({len(shape.parameters) for shape in shapes.values()})
+    return [[name for name, shape in shapes.items() if len(shape.parameters) == count] for count in counts]
+
+
+def _margins(simpler: str, null: Curves, shapes: Mapping[str, Shape], ladder: list[list[str]]) -> dict[int, float]:
+    """For each rung above that of the simpler shape, by how much its best shape beats it by noise alone."""
+    own = next(rung for rung, names in enumerate(ladder) if simpler in names)
+    if own == len(ladder) - 1:
+        return {}
+    loss = held_out_loss(shapes[simpler], null)
+    by_noise = {}
+    for rung in range(own + 1, len(ladder)):
+        rivals = np.min([held_out_loss(shapes[name], null) for name in ladder[rung]], axis=0)
+        by_noise[rung] = max(0.0, float(np.quantile(loss - rivals, CONFIDENCE)))
+    return by_noise
+
+
+def _climbed(
+    losses: dict[str, np.ndarray], ladder: list[list[str]], by_noise: dict[str, dict[int, float]]
+) -> np.ndarray:
+    chosen = _best_of(losses, ladder[0])
+    for rung in range(1, len(ladder)):
+        rival = _best_of(losses, ladder[rung])
+        gain = _losses_of(losses, chosen) - _losses_of(losses, rival)
+        margin = np.array([by_noise[name][rung] for name in chosen])
+        chosen = np.where(gain > margin, rival, chosen)
+    return chosen
+
+
+def _best_of(losses: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
+    return np.array(names, dtype=object)[np.argmin([losses[name] for name in names], axis=0)]
+
+
+def _losses_of(losses: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    return np.array([losses[name][row] for row, name in enumerate(chosen)])

@@ -129,7 +129,7 @@ def selection_cost(
         >>> found.cost.low < 0 < found.cost.high, found.optimism.low > 0.05
         (True, True)
     """
-    replicates, settings, picked = _that_count(validation, chosen, test)
+    replicates, settings, picked = complete(validation, chosen, test)
     generator = generator or stream(0, "selection")
     n, sign = len(replicates), 1.0 if higher_is_better else -1.0
     signed = sign * np.asarray(validation, float)[np.ix_(replicates, settings)]
@@ -254,7 +254,7 @@ def _components(signed: np.ndarray) -> tuple[float, float, float]:
     return float(noise**0.5), float(max(common, 0.0) ** 0.5), float(max(between, 0.0) ** 0.5)
 
 
-def _that_count(
+def complete(
     validation: np.ndarray, chosen: np.ndarray, test: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The replicates and settings that are complete, and the places of the choices among the latter."""

@@ -189,15 +189,24 @@ def planned(monkeypatch):
 
 def test_without_a_model_all_strategies_that_need_none_are_run(planned):
     study, options = planned("cohort.tsv", "age", workers=2)
-    wanted = [name for name, strategy in STRATEGIES.items() if not strategy.needs_model]
+    wanted = [name for name, row in STRATEGIES.items() if not row.needs_model and not row.needs_columns]
     assert [part.strategy for part in study.strategies] == wanted
     assert study.models == {}
     assert options["workers"] == 2
 
 
+def test_with_regional_columns_a_network_on_them_is_run_too(planned):
+    study, _ = planned("cohort.tsv", "age", study={"regional_columns": ["hippocampus"]})
+    assert [part.strategy for part in study.strategies] == [
+        name for name, row in STRATEGIES.items() if not row.needs_model
+    ]
+
+
 def test_with_a_model_all_strategies_are_run(planned, tiny_model):
     study, _ = planned("cohort.tsv", "age", model=tiny_model)
-    assert [part.strategy for part in study.strategies] == list(STRATEGIES)
+    assert [part.strategy for part in study.strategies] == [
+        name for name, row in STRATEGIES.items() if not row.needs_columns
+    ]
     for part in study.strategies:
         assert (part.model == "model") == (STRATEGIES[part.strategy].encoder == "model")
     assert (study.protocol.sizes, study.protocol.replicates) == ((50, 100), 100)
@@ -245,7 +254,7 @@ def test_a_folder_that_is_no_run_is_not_touched(regions, tmp_path):
 def test_the_study_of_the_demo_comes_with_the_package():
     study = read_study(shipped_study("demo"))
     assert study.name == "demo"
-    assert {part.strategy for part in study.strategies} == set(STRATEGIES)
+    assert {part.strategy for part in study.strategies} == {n for n, row in STRATEGIES.items() if not row.needs_columns}
     assert tuple(study.grid.shape) == workflow.DEMO_SHAPE
 
 

@@ -84,7 +84,8 @@ def _is_possible(name: str, model: object, taken: Input | None, study: Mapping[s
     if model is None and STRATEGIES[name].needs_model:
         return False
     # tissue is measured on a grid of ours; columns of regional volumes go with any volumes
-    needs_columns = STRATEGIES[name].encoder == "linear" and isinstance(taken, Contract)
+    strategy = STRATEGIES[name]
+    needs_columns = strategy.needs_columns or (strategy.takes_columns and isinstance(taken, Contract))
     return not needs_columns or bool((study or {}).get("regional_columns"))
 
 

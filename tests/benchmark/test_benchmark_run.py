@@ -488,14 +488,24 @@ def test_regional_columns_make_a_study_without_images(tmp_path):
             "cohort": {"path": "regions.csv", "images": False},
             "tasks": {"age": {"target": "age"}},
             "regional_columns": ["a", "b", "c"],
-            "strategies": [{"strategy": "linear"}],
+            "strategies": [
+                {"strategy": "linear"},
+                {"strategy": "perceptron", "grid": {"lr": [1e-2], "width": [8, 16]}},
+            ],
+            # augmentation is for images and is no matter to columns
+            "training": {"epochs": 6, "augmentation": "light"},
             "protocol": {"sizes": [20, 40], "replicates": 5},
         }
     )
     run = benchmark(study, tmp_path / "run", data=tmp_path)
-    chosen = run.results[run.results["selected"]]
-    assert chosen["test_r"].mean() > 0.9
-    assert len(chosen) == 10
+    chosen = run.results[run.results["selected"]].set_index("strategy")
+    assert chosen.loc["linear", "test_r"].mean() > 0.9
+    assert chosen.loc["perceptron", "test_r"].mean() > 0.5
+    assert chosen.groupby("strategy").size().to_dict() == {"linear": 10, "perceptron": 10}
+    assert run.results["error"].isna().all()
+    assert set(run.results.query("strategy == 'perceptron'")["setting"]) == {
+        f'{{"lr": 0.01, "width": {width}}}' for width in (8, 16)
+    }
 
 
 def test_test_people_are_never_used_to_choose(module_study, tmp_path, monkeypatch, finished):

@@ -184,6 +184,16 @@ def test_a_study_of_exact_strategies_on_columns_reads_no_scan(tiny_study, cohort
     assert 0 < told.parts["fits"].best < 60
 
 
+def test_a_network_on_columns_is_timed_without_a_scan(tiny_study, cohort, tmp_path, engine):
+    table = cohort.table.assign(image="", mask="", volume=np.arange(len(cohort)) * 1.0)
+    own = {"strategies": [{"strategy": "perceptron"}], "regional_columns": ["volume"], "models": {}}
+    trial = trial_of(tiny_study | own, replace(cohort, table=table), tmp_path)
+    found = measure(trial)
+    assert (set(found.lines), found.scan, found.features) == ({"perceptron"}, {}, {})
+    assert found.notes == []
+    assert 0 < forecast_from(trial, found, 1.0, (10.0, 5.0, 20.0), 1).parts["fits"].best < 600
+
+
 def test_a_model_that_is_to_be_pretrained_is_timed_untrained(tiny_study, tiny_cohort, cohort, tmp_path, engine):
     own = {"cohort": {"path": str(tiny_cohort)}, "targets": ["age", "sex"], "training": {"epochs": 7}}
     study = tiny_study | {"models": {"multi": own}, "strategies": [{"strategy": "transferred", "model": "multi"}]}

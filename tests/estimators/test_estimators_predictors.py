@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from neurotransfer import TransferClassifier, TransferRegressor
-from neurotransfer.cohort import load_volume
+from neurotransfer.cohort import load_volume, read_cohort
 from neurotransfer.errors import ImageError, InputError, ModelError
 from neurotransfer.estimators import ArgumentError, base
 from neurotransfer.models import load_model
@@ -41,7 +41,10 @@ def fitted_names(estimator):
     return {name for name in vars(estimator) if name not in estimator.get_params()}
 
 
-@pytest.mark.parametrize("name", tuple(STRATEGIES))
+OF_IMAGES = tuple(name for name, row in STRATEGIES.items() if not row.needs_columns)
+
+
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_every_strategy_regresses_with_the_numbers_of_transfer(name, cohort, volumes, ages, tiny_model, tmp_path):
     regressor = TransferRegressor(tiny_model, name, target="age", random_state=4, **options_of(name))
     found = regressor.fit(volumes, ages, groups=cohort.participants).predict(volumes)
@@ -56,7 +59,7 @@ def test_every_strategy_regresses_with_the_numbers_of_transfer(name, cohort, vol
     "name",
     [
         pytest.param(name, marks=() if name in ("transferred", "frozen", "finetuned") else pytest.mark.slow)
-        for name in STRATEGIES
+        for name in OF_IMAGES
     ],
 )
 def test_every_strategy_classifies_with_the_numbers_of_transfer(name, cohort, volumes, sexes, tiny_model, tmp_path):
@@ -70,7 +73,7 @@ def test_every_strategy_classifies_with_the_numbers_of_transfer(name, cohort, vo
     assert classifier.predict(volumes).tolist() == expected["sex"].tolist()
 
 
-@pytest.mark.parametrize("name", tuple(STRATEGIES))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_the_same_seed_gives_the_same_numbers_whatever_was_drawn_elsewhere(name, volumes, ages, tiny_model):
     few = slice(0, 20)
 
@@ -83,6 +86,33 @@ def test_the_same_seed_gives_the_same_numbers_whatever_was_drawn_elsewhere(name,
     first = fit(1, elsewhere=5)
     np.testing.assert_array_equal(fit(1, elsewhere=6), first)
     assert np.array_equal(fit(2, elsewhere=5), first) == (name == "transferred")
+
+
+def test_a_perceptron_on_regional_volumes_has_the_numbers_of_transfer(regions, tiny_model, tmp_path):
+    values, numbers, classes, people = regions
+    names = [f"column_{index}" for index in range(6)]
+    table = pd.DataFrame(values, columns=names).assign(y=numbers, participant_id=people)
+    table["session_id"] = ["one", "two"] * 45
+    table.to_csv(tmp_path / "regions.csv", index=False)
+    cohort = read_cohort(tmp_path / "regions.csv", images=False)
+    options = {"grid": {"lr": [1e-2], "width": [16]}, "recipe": Recipe(epochs=8)}
+    regressor = TransferRegressor(strategy="perceptron", random_state=4, **options).fit(values, numbers, groups=people)
+    transfer(tiny_model, cohort, "y", "perceptron", tmp_path / "m", columns=names, seed=4, **options)
+    found = regressor.predict(values)
+    np.testing.assert_allclose(found, predict(tmp_path / "m", cohort)["y"], rtol=1e-4)
+    assert np.corrcoef(found, numbers)[0, 1] > 0.8
+    # other units are the same columns
+    again = TransferRegressor(strategy="perceptron", random_state=4, **options).fit(
+        values * 1e3, numbers, groups=people
+    )
+    np.testing.assert_allclose(again.predict(values * 1e3), found, rtol=1e-3)
+    classifier = TransferClassifier(strategy="perceptron", random_state=4, **options).fit(
+        values, classes, groups=people
+    )
+    assert classifier.predict_proba(values).shape == (90, 3)
+    assert classifier.score(values, classes) > 0.6
+    with pytest.raises(InputError, match="'perceptron' takes columns of the table and none are given"):
+        TransferRegressor(strategy="perceptron").fit(np.ones((4, 32, 32, 32), np.float32), np.arange(4.0))
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -379,7 +409,7 @@ def replaced(values, row, value):
     ("options", "change", "said"),
     [
         ({"strategy": "linaer"}, {}, "did you mean 'linear'"),
-        ({"strategy": "frozen"}, {}, "regional volumes, for the strategy 'linear', not 'frozen'"),
+        ({"strategy": "frozen"}, {}, "regional volumes, for the strategy 'linear' or 'perceptron', not 'frozen'"),
         ({"grid": {"lr": [1e-3]}}, {}, "unknown setting 'lr'"),
         ({"grid": {"penalty": []}}, {}, "has no values"),
         ({"validation_fraction": 0.0}, {}, "leaves train or validation empty"),

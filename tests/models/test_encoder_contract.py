@@ -34,6 +34,7 @@ SMALL = {
     "tissue": {"voxel_litres": 0.001},
     "voxels": {"shape": list(SHAPE), "sigma": 1.0, "stride": 4},
     "columns": {"columns": COLUMNS},
+    "perceptron": {"columns": COLUMNS, "width": 8, "depth": 3, "dropout": 0.25},
     "resnet10": {"width": 0.0625, "dropout": 0.25},
     "resnet18": {"width": 0.0625},
     "resnet50": {"width": 0.0625},
@@ -42,7 +43,8 @@ SMALL = {
     "vit": {"shape": list(SHAPE), "patch": 16, "channels": 32, "layers": 2, "heads": 4},
 }
 FIXED = ("tissue", "voxels", "columns")
-NETWORKS = [name for name in SMALL if name not in FIXED]
+OF_COLUMNS = ("columns", "perceptron")
+NETWORKS = [name for name in SMALL if name not in (*FIXED, *OF_COLUMNS)]
 VOLUMETRIC = ["resnet10", "resnet18", "resnet50", "densenet121", "swin", "vit"]
 NEEDS_MONAI = pytest.mark.skipif(find_spec("monai") is None, reason="the extra `monai` is not installed")
 
@@ -64,7 +66,12 @@ def test_every_row_is_tested():
 
 def inputs(name, n=3, seed=0):
     random = np.random.default_rng(seed)
-    return random.random((n, len(COLUMNS)) if name == "columns" else (n, *SHAPE)).astype(np.float32)
+    return random.random((n, len(COLUMNS)) if name in OF_COLUMNS else (n, *SHAPE)).astype(np.float32)
+
+
+def batch_of(name):
+    """The inputs as a network takes them."""
+    return torch.from_numpy(inputs(name)) if name in OF_COLUMNS else torch.from_numpy(inputs(name))[:, None]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +137,7 @@ def test_copies_and_pickles_give_the_same(built, name):
         np.testing.assert_array_equal(features(twin, inputs(name)), expected)
 
 
-@EVERY_NETWORK
+@every([*NETWORKS, "perceptron"])
 def test_groups_hold_every_weight_once_from_input_to_output(built, name):
     encoder = copy.deepcopy(built(name)).train()
     groups = encoder.layer_groups()
@@ -140,7 +147,7 @@ def test_groups_hold_every_weight_once_from_input_to_output(built, name):
     assert sum(len(list(group.parameters())) for group in groups) == len(places)
     # all of them learn
     torch.manual_seed(0)
-    encoder(torch.from_numpy(inputs(name))[:, None]).square().sum().backward()
+    encoder(batch_of(name)).square().sum().backward()
     silent = [key for key, weight in encoder.named_parameters() if weight.grad is None]
     # a bias that a batch norm takes away again is not trained, see models/fused.py
     assert not [key for key in silent if not (name.startswith("sfcn") and key.endswith(".0.bias"))]

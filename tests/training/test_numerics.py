@@ -118,6 +118,7 @@ ARGUMENTS = {
     "tissue": {"voxel_litres": 1e-6},
     "voxels": {"shape": (32, 32, 32)},
     "columns": {"columns": ["a"]},
+    "perceptron": {"columns": ["a"]},
     "resnet10": {"width": 0.0625},
     "resnet18": {"width": 0.0625},
     "resnet50": {"width": 0.0625},

@@ -3,6 +3,7 @@
 import importlib
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -54,13 +55,28 @@ def model():
     return Model(network.eval(), card)
 
 
+REGIONS = ("left", "right", "front")
+
+
 def source_of(name, model, target=AGE, seed=0):
-    return make_source(get_strategy(name), model=model, grid=GRID, target=target, seed=seed)
+    columns = REGIONS if get_strategy(name).needs_columns else ()
+    return make_source(get_strategy(name), model=model, grid=GRID, target=target, columns=columns, seed=seed)
+
+
+def regions_of(volumes):
+    """Regional volumes of heads, in litres."""
+    parts = (volumes[:, 6:19], volumes[:, 19:], volumes[:, :, 16:])
+    return pd.DataFrame({name: part.sum((1, 2, 3)) / 1000 for name, part in zip(REGIONS, parts, strict=True)})
+
+
+def given_to(source, volumes, model=None):
+    """What a strategy trains on."""
+    return inputs_of(source, Cohort("none", regions_of(volumes)), volumes, model)
 
 
 def fitted_on(name, model, volumes, labels, target=AGE, setting=None, seed=0):
     source = source_of(name, model, target)
-    inputs = inputs_of(source, Cohort("none", None), volumes, model)
+    inputs = given_to(source, volumes, model)
     setting = settings(get_strategy(name))[0] if setting is None else setting
     return source, inputs, fit_setting(source, inputs, target, labels, SPLIT, setting, RECIPE, seed)
 
@@ -83,6 +99,7 @@ def test_the_table_says_what_the_design_says():
         "random-frozen": ("random", "new", "head"),
         "linear": ("none", "new", "head"),
         "voxels": ("none", "new", "head"),
+        "perceptron": ("random", "new", "everything"),
     }
 
 
@@ -96,8 +113,11 @@ def test_nine_settings_unless_there_is_nothing_to_set(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_that_mean_nothing_are_refused(name):
-    with pytest.raises(InputError, match="unknown setting 'depth'"):
-        settings(get_strategy(name), {"depth": [1]})
+    with pytest.raises(InputError, match="unknown setting 'colour'"):
+        settings(get_strategy(name), {"colour": [1]})
+    if not get_strategy(name).needs_columns:
+        with pytest.raises(InputError, match="unknown setting 'depth'"):
+            settings(get_strategy(name), {"depth": [1]})
 
 
 @pytest.mark.parametrize(
@@ -140,7 +160,8 @@ def test_the_whole_network_predicts_from_volumes_what_the_fit_predicts(name, mod
     heads, labels = volumes
     source, inputs, fitted = fitted_on(name, model, heads, labels)
     network = whole_network(source, fitted)
-    whole = predictions(network, heads, SPLIT.test)["age"][0]
+    given = regions_of(heads).to_numpy(np.float32) if source.columns else heads
+    whole = predictions(network, given, SPLIT.test)["age"][0]
     np.testing.assert_allclose(whole, predict_rows(fitted, inputs, SPLIT.test)[0], rtol=1e-3, atol=1e-2)
 
 
@@ -237,6 +258,12 @@ def test_what_cannot_start_is_refused(model):
         source_of("transferred", model, wrong)
     with pytest.raises(InputError, match="needs images"):
         make_source(get_strategy("voxels"), model=None, grid=None, target=AGE)
+    with pytest.raises(
+        InputError, match=r"'perceptron' takes columns of the table and none are given.*strategy linear"
+    ):
+        make_source(get_strategy("perceptron"), model=model, grid=GRID, target=AGE)
+    with pytest.raises(InputError, match="regional column 'age' is the target itself"):
+        make_source(get_strategy("perceptron"), model=model, grid=None, target=AGE, columns=("age",))
     with pytest.raises(InputError, match="did you mean 'frozen'"):
         get_strategy("frozn")
 

@@ -17,10 +17,17 @@ from neurotransfer.training import Recipe
 from neurotransfer.transfer import STRATEGIES, get_strategy, settings, transfer
 from neurotransfer.transfer import run as run_module
 
+REGIONS = ["hippocampus", "ventricles"]
+
 
 @pytest.fixture(scope="module")
 def cohort(tiny_cohort):
-    return read_cohort(tiny_cohort)
+    """The tiny cohort with regional volumes in mm3."""
+    found = read_cohort(tiny_cohort)
+    noise = np.random.default_rng(0).normal(size=(len(found), 2))
+    age = pd.to_numeric(found.table["age"], errors="coerce").fillna(50)
+    volumes = {"hippocampus": 4000 - 20 * age + 90 * noise[:, 0], "ventricles": 30000 + 4000 * noise[:, 1]}
+    return replace(found, table=found.table.assign(**volumes))
 
 
 def small_grid(name):
@@ -29,7 +36,9 @@ def small_grid(name):
 
 @pytest.mark.parametrize("name", tuple(STRATEGIES))
 def test_every_strategy_gives_a_model_that_predicts(name, cohort, tiny_model, tmp_path):
-    made = transfer(tiny_model, cohort, "age", name, tmp_path / "m", grid=small_grid(name), recipe=Recipe(epochs=1))
+    columns = REGIONS if get_strategy(name).needs_columns else ()
+    options = {"grid": small_grid(name), "recipe": Recipe(epochs=1), "columns": columns}
+    made = transfer(tiny_model, cohort, "age", name, tmp_path / "m", **options)
     card = load_model(tmp_path / "m").card
     assert card.strategy == name
     assert card.provenance["from"] == "tiny"
@@ -37,9 +46,8 @@ def test_every_strategy_gives_a_model_that_predicts(name, cohort, tiny_model, tm
     assert made.overlap == (cohort.n_participants if get_strategy(name).needs_model else 0)
     assert (made.drift is None) == (not get_strategy(name).needs_model)
     assert len(card.images) == len(cohort)
-    assert (load_model(tmp_path / "m").reference is None) == (
-        name == "transferred" and load_model(tiny_model).reference is None
-    )
+    nothing_known = name == "transferred" and load_model(tiny_model).reference is None
+    assert (load_model(tmp_path / "m").reference is None) == (nothing_known or bool(columns))
     assert made.validation_scores["mae"] > 0
     table = predict(tmp_path / "m", cohort)
     assert np.isfinite(table["age"]).all()
@@ -117,6 +125,37 @@ def test_linear_on_regional_volumes(tiny_model, tmp_path):
     with pytest.raises(InputError, match="strategy 'voxels' takes no columns; leave out hippocampus"):
         transfer(tiny_model, cohort, "age", "voxels", tmp_path / "n", columns=["hippocampus"])
     assert not (tmp_path / "n").exists()
+
+
+def test_a_perceptron_on_regional_volumes(tiny_model, tmp_path):
+    """What a linear model cannot tell; the model folder is built as the chosen setting says, and is not of its unit."""
+    generator = np.random.default_rng(0)
+    regions = generator.normal(size=(150, 2)).astype(np.float32)
+    table = pd.DataFrame(
+        {"participant_id": [f"p{index}" for index in range(150)], "age": 50 + 12 * np.abs(regions[:, 0])}
+    )
+    table = table.assign(hippocampus=4000 + 500 * regions[:, 0], ventricles=30 + 9 * regions[:, 1])
+    table.to_csv(tmp_path / "regions.csv", index=False)
+    cohort = read_cohort(tmp_path / "regions.csv", images=False)
+    options = {"columns": REGIONS, "recipe": Recipe(epochs=20)}
+    grid = {"width": [16], "depth": [3, 1], "lr": [1e-2]}
+    made = transfer(tiny_model, cohort, "age", "perceptron", tmp_path / "m", grid=grid, **options)
+    linear = transfer(tiny_model, cohort, "age", "linear", tmp_path / "n", columns=REGIONS)
+    assert made.validation_scores["r"] > linear.validation_scores["r"] + 0.3
+    model = load_model(tmp_path / "m")
+    assert (model.card.architecture, model.card.input) == ("perceptron", None)
+    assert model.card.arguments == {"columns": REGIONS, "width": 16, "depth": made.setting["depth"]}
+    assert len(model.network.encoder.layers) == made.setting["depth"]
+    # the folder keeps what columns were standardised by
+    assert model.network.encoder.centre[0] == pytest.approx(4000, abs=150)
+    found = predict(tmp_path / "m", cohort)["age"]
+    assert np.corrcoef(found, table["age"])[0, 1] > 0.9
+    with pytest.raises(InputError, match=r"'perceptron' takes columns of the table and none are given.*--regional"):
+        transfer(tiny_model, cohort, "age", "perceptron", tmp_path / "o")
+    holed = replace(cohort, table=cohort.table.assign(ventricles=[np.nan] + [1.0] * 149))
+    with pytest.raises(InputError, match="columns of the training rows are not finite"):
+        transfer(tiny_model, holed, "age", "perceptron", tmp_path / "o", grid=grid, **options)
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def _n_people(cohort: Cohort, is_row: np.ndarray) -> int:
 
 def _without_images(study: Study, cohort: Cohort) -> Iterator[str]:
     for part in study.strategies:
-        from_columns = get_strategy(part.strategy).encoder == "linear" and study.regional_columns
+        from_columns = get_strategy(part.strategy).takes_columns and study.regional_columns
         if not cohort.has_images and not from_columns:
             yield f"strategy {part.title!r} needs images, and the cohort has none (images = false, or no column image)"
 

@@ -245,6 +245,8 @@ def _problems_of_names(what: str, names: Iterable[str], advice: str) -> Iterator
 def _problems_of_strategy(part: StrategyPart, study: Study) -> Iterator[str]:
     if get_strategy(part.strategy).needs_model and part.model is None:
         yield f"strategy {part.strategy!r} needs model = one of: {', '.join(study.models) or 'none is given; add [models.NAME]'}"
+    if get_strategy(part.strategy).needs_columns and not study.regional_columns:
+        yield f'strategy {part.strategy!r} needs regional_columns = ["hippocampus", ...]: columns of the table with numbers'
     if part.model is not None and part.model not in study.models:
         yield unknown(f"model of strategy {part.strategy!r}", part.model, study.models)
     try:

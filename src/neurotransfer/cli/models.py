@@ -178,10 +178,13 @@ def transfer(
     cohort: CohortPath,
     target: Annotated[str, typer.Option(help="The column to predict.")],
     strategy: Annotated[
-        str, typer.Option(help="transferred, frozen, finetuned, baseline, random-frozen, linear or voxels.")
+        str,
+        typer.Option(help="transferred, frozen, finetuned, baseline, random-frozen, linear, voxels or perceptron."),
     ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    regional: Annotated[str, typer.Option(help="Columns of regional volumes for the strategy linear.")] = "",
+    regional: Annotated[
+        str, typer.Option(help="Columns of regional volumes for the strategies linear and perceptron.")
+    ] = "",
     epochs: Annotated[int, typer.Option(help="At most; the best one on validation is kept.")] = 30,
     validation_fraction: Annotated[float, typer.Option(help="Share of the people who choose setting and epoch.")] = 0.2,
     seed: Seed = 0,

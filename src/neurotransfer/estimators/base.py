@@ -22,6 +22,7 @@ from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe, predictions
 from neurotransfer.transfer import (
+    STRATEGIES,
     Source,
     fit_best,
     get_strategy,
@@ -31,6 +32,8 @@ from neurotransfer.transfer import (
     settings,
     whole_network,
 )
+
+OF_COLUMNS = tuple(name for name, strategy in STRATEGIES.items() if strategy.takes_columns)
 
 
 class Transfer(BaseEstimator):
@@ -60,9 +63,9 @@ class Transfer(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        # only this one takes regional volumes; the others take volumes of four axes or image paths
-        tags.input_tags.two_d_array = self.strategy == "linear"
-        tags.input_tags.string = self.strategy != "linear"
+        # only these take regional volumes; the others take volumes of four axes or image paths
+        tags.input_tags.two_d_array = self.strategy in OF_COLUMNS
+        tags.input_tags.string = self.strategy not in OF_COLUMNS
         return tags
 
     def _require_parameters(self) -> None:
@@ -138,10 +141,10 @@ class Transfer(BaseEstimator):
         if isinstance(X, VolumeStore) or image_paths(X) is not None:
             return False
         n_axes = len(X.shape) if hasattr(X, "shape") else array_of(X).ndim
-        if n_axes == 2 and self.strategy != "linear":
+        if n_axes == 2 and self.strategy not in OF_COLUMNS:
             raise ArgumentError(
-                f"X with two axes holds regional volumes, for the strategy 'linear', not {self.strategy!r}; give volumes "
-                "(n, x, y, z) or image paths"
+                f"X with two axes holds regional volumes, for the strategy 'linear' or 'perceptron', not {self.strategy!r}; "
+                "give volumes (n, x, y, z) or image paths"
             )
         return n_axes == 2
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neurotransfer.errors import ModelError, unknown
 from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
 from neurotransfer.models.panel import SFCNPanel
+from neurotransfer.models.perceptron import Perceptron
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.models.volumetric import densenet121, resnet, swin, vit
 from neurotransfer.targets import Target
@@ -23,6 +24,7 @@ ENCODERS: dict[str, Any] = {
     "tissue": TissueVolumes,
     "voxels": SmoothedVoxels,
     "columns": Columns,
+    "perceptron": Perceptron,
     "resnet10": partial(resnet, 10),
     "resnet18": partial(resnet, 18),
     "resnet50": partial(resnet, 50),

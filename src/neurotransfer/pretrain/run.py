@@ -223,7 +223,7 @@ def _check_options(targets: Sequence[str], options: Pretraining) -> None:
             raise InputError(f"the weight of target {name!r} is 0 or more and finite, got {weight!r}")
     if min(options.devices, options.nodes) < 1:
         raise InputError(f"devices and nodes are 1 or more, got {options.devices} and {options.nodes}")
-    if options.architecture == "columns":
+    if options.architecture in ("columns", "perceptron"):
         raise InputError("a network of table columns takes no volumes; pretrain another architecture, sfcn for example")
 
 

@@ -15,6 +15,7 @@ _WORDS = {
     "random-frozen": "a head on an untrained network",
     "linear": "the linear model",
     "voxels": "the linear model on voxels",
+    "perceptron": "a network on regional volumes",
 }
 _OF_MODEL = {
     "transferred": "{model} as it is",

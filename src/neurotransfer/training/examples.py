@@ -89,13 +89,18 @@ def batches(n: int, batch_size: int, generator: np.random.Generator) -> list[np.
     return np.array_split(generator.permutation(n), count)
 
 
-def ahead(items: Sequence[T], load: Callable[[T], U]) -> Iterator[tuple[T, U]]:
+def ahead(items: Sequence[T], load: Callable[[T], U], *, is_quick: bool = False) -> Iterator[tuple[T, U]]:
     """Every item with what `load` gives for it, loaded by a thread while the one before is being used.
+
+    Where loading `is_quick` there is no thread, which would cost more than it saves.
 
     Example:
         >>> list(ahead([1, 2], lambda item: item * 10))
         [(1, 10), (2, 20)]
     """
+    if is_quick:
+        yield from ((item, load(item)) for item in items)
+        return
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(load, items[0]) if items else None
         for place, item in enumerate(items):

@@ -20,7 +20,6 @@ from neurotransfer.training.learner import Learner, hold_batch_norm
 from neurotransfer.training.portions import Portions, require_shares
 from neurotransfer.training.processes import Processes, shared_norms
 from neurotransfer.training.recipe import Recipe
-from neurotransfer.training.settle import settle_batch_norm
 from neurotransfer.training.together import SHARED, forward_together, same_batches
 
 OnEpoch = Callable[[dict[str, Any], dict[str, np.ndarray]], object]
@@ -173,7 +172,8 @@ class Training:
         started, waited, waiting = time.perf_counter(), time.perf_counter(), 0.0
         for learner in self._active():
             learner.network.train()
-        for chosen, (volumes, labels) in ahead(every[self.step :], self._load_batch):
+        given = ahead(every[self.step :], self._load_batch, is_quick=self.train.inputs.ndim == 2)
+        for chosen, (volumes, labels) in given:
             waiting += time.perf_counter() - waited
             if not self._active():
                 break
@@ -255,8 +255,7 @@ class Training:
         average = learner.average
         if average is not None:
             average.swap(learner.network)
-        with learner.own_random():
-            settle_batch_norm(learner.network, self.train, self.portions.at_once, self.processes)
+        learner.settle(self.train, self.portions.at_once)
         found, losses = self._validation_outputs(learner.network), self.losses[self.learners.index(learner)]
         row = learner.finish_epoch(float(np.mean(losses)) if losses else float("nan"), found, self.validation)
         if self.on_epoch is not None:

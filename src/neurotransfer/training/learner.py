@@ -18,6 +18,7 @@ from neurotransfer.training.losses import masked_loss, target_losses
 from neurotransfer.training.optimiser import LearnedWeights, MovingAverage, make_optimiser, set_lr, share_of_lr
 from neurotransfer.training.processes import Processes
 from neurotransfer.training.recipe import Recipe
+from neurotransfer.training.settle import settle_batch_norm
 
 MOST_GRADIENT = 5.0
 
@@ -92,6 +93,11 @@ class Learner:
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.network)
+
+    def settle(self, train: Examples, at_once: int) -> None:
+        """Estimate the statistics of batch norms anew over the training images, so many at once."""
+        with self.own_random():
+            settle_batch_norm(self.network, train, at_once, self.processes)
 
     def finish_epoch(
         self, train_loss: float, found: Mapping[str, np.ndarray], validation: Examples | None

@@ -132,7 +132,7 @@ def make_safe(encoder: nn.Module, shape: tuple[int, ...], kind: torch.dtype) -> 
         kind: the type of the convolutions.
     """
     first = next(encoder.parameters(), None)
-    if kind == torch.float32 or first is None:
+    if kind == torch.float32 or first is None or not any(isinstance(each, nn.Conv3d) for each in encoder.modules()):
         return []
     checked = (shape, kind, str(first.device))
     if vars(encoder).get("checked") == checked:

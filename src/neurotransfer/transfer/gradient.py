@@ -10,12 +10,15 @@ from torch import nn
 
 from neurotransfer.errors import is_no_memory
 from neurotransfer.models.network import Network, build_encoder, seeded, with_heads
+from neurotransfer.models.perceptron import Perceptron
 from neurotransfer.seeding import integer_seed
+from neurotransfer.statistics.standardise import standardiser
 from neurotransfer.targets import Target
 from neurotransfer.training import Examples, History, Recipe, Training
 from neurotransfer.training.halving import best_third, rungs
 from neurotransfer.training.together import most_together, same_batches
 from neurotransfer.transfer.source import Source
+from neurotransfer.transfer.strategies import OF_NETWORK
 
 Setting = Mapping[str, Any]
 
@@ -55,17 +58,25 @@ class Job:
         """Networks of the settings at some places, and their training before its first epoch."""
         networks = [_network(self.source, self.target, self.tried[place], self.seed) for place in places]
         recipes = [self.recipes[place] for place in places]
+        if self.source.columns:
+            # numbers of a table are on scales of their own, and no image to be turned or shifted
+            recipes = [replace(recipe, augmentation=None) for recipe in recipes]
+            with np.errstate(invalid="ignore"):
+                mean, scale = standardiser(self.train.inputs[self.train.rows])
+            for network in networks:
+                assert isinstance(network.encoder, Perceptron)
+                network.encoder.standardise(mean, scale)
         return networks, Training(networks, self.train, self.validation, recipes, seed=self.seed)
 
 
 def recipe_of(recipe: Recipe, setting: Setting) -> Recipe:
-    """The recipe of a setting: what it says in place of the common one; `dropout` is the network's.
+    """The recipe of a setting: what it says in place of the common one; `dropout`, `width` and `depth` are the network's.
 
     Example:
         >>> recipe_of(Recipe(), {"lr": 0.1, "dropout": 0.5}).lr
         0.1
     """
-    return replace(recipe, **{name: value for name, value in setting.items() if name != "dropout"})
+    return replace(recipe, **{name: value for name, value in setting.items() if name not in ("dropout", *OF_NETWORK)})
 
 
 def train_jobs(jobs: Sequence[Job], *, halving: bool = False) -> Iterator[Trained | Exception]:
@@ -190,7 +201,7 @@ def _halved(runs: list[_Run], jobs: Sequence[Job]) -> list[_Run]:
 def _network(source: Source, target: Target, setting: Setting, seed: int) -> Network:
     if source.strategy.weights == "random":
         with seeded(integer_seed(seed, "head")):
-            network = Network(build_encoder(source.architecture, dict(source.arguments)), [target])
+            network = Network(build_encoder(source.architecture, source.arguments_with(setting)), [target])
     else:
         network = with_heads(source.encoder, [target], integer_seed(seed, "head"))
     for module in network.modules():

@@ -71,7 +71,7 @@ def transfer(
         target: the column to predict.
         strategy: a name of `STRATEGIES`.
         out: the folder to write.
-        columns: regional volumes of the table for the strategy `linear`.
+        columns: regional volumes of the table for the strategies `linear` and `perceptron`.
         validation_fraction: of the participants.
         grid: settings in place of the strategy's own.
         recipe: epochs, batch size and so on.
@@ -84,9 +84,9 @@ def transfer(
     """
     chosen, folder = get_strategy(strategy), Path(out)
     require_new(folder)
-    if columns and chosen.encoder != "linear":
+    if columns and not chosen.takes_columns:
         raise InputError(
-            f"strategy {strategy!r} takes no columns; leave out {', '.join(columns)}, or use strategy linear"
+            f"strategy {strategy!r} takes no columns; leave out {', '.join(columns)}, or use strategy linear or perceptron"
         )
     model = model if isinstance(model, Model) else load_model(model)
     require_preparation(model.card, cohort)
@@ -177,7 +177,7 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
     return Card(
         name=name_of(folder),
         architecture=source.architecture,
-        arguments=dict(source.arguments),
+        arguments=source.arguments_with(best.setting),
         targets=tuple(best.fitted.network.targets.values()),
         input=None if source.columns else model.card.input,
         recipe=RECIPE if source.columns else model.card.recipe,

@@ -16,7 +16,7 @@ from neurotransfer.models.network import Network, build_encoder, seeded
 from neurotransfer.seeding import integer_seed
 from neurotransfer.targets import Target
 from neurotransfer.training import features
-from neurotransfer.transfer.strategies import Strategy
+from neurotransfer.transfer.strategies import OF_NETWORK, Strategy
 
 # full width at half maximum of what `voxels` sees, the smoothing of the grid itself included
 SMOOTHING_MM = 6.0
@@ -26,7 +26,7 @@ SMOOTHING_MM = 6.0
 class Source:
     """Where a strategy starts: an encoder with its architecture, and, for `transferred`, the network with its heads.
 
-    `columns` are the columns of the cohort table that a linear model takes instead of the image.
+    `columns` are the columns of the cohort table that a linear model or a perceptron takes instead of the image.
     """
 
     strategy: Strategy
@@ -35,6 +35,10 @@ class Source:
     encoder: nn.Module
     network: Network | None = None
     columns: tuple[str, ...] = ()
+
+    def arguments_with(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """What the network of a setting is built with."""
+        return {**self.arguments, **{name: setting[name] for name in OF_NETWORK if name in setting}}
 
 
 def make_source(
@@ -61,8 +65,13 @@ def make_source(
     if strategy.encoder == "model":
         return _network_source(strategy, model, target, architecture, arguments or {}, seed)
     given: dict[str, Any]
-    if strategy.encoder == "linear" and columns:
-        name, given = "columns", {"columns": list(columns)}
+    if strategy.needs_columns and not columns:
+        raise InputError(
+            f"strategy {strategy.name!r} takes columns of the table and none are given; name them (regional_columns in a study, "
+            "--regional), or use strategy linear, which measures tissue on images"
+        )
+    if strategy.takes_columns and columns:
+        name, given = "perceptron" if strategy.needs_columns else "columns", {"columns": list(columns)}
     elif grid is None:
         raise InputError(f"strategy {strategy.name!r} needs images, or columns with regional volumes in the table")
     elif strategy.encoder == "linear" and isinstance(grid, Contract):
@@ -77,7 +86,7 @@ def make_source(
         sigma, stride = round(width / np.sqrt(8 * np.log(2)), 4), max(1, int(SMOOTHING_MM / 2 / grid.voxel_size_mm))
         name, given = "voxels", {"shape": list(grid.shape), "sigma": sigma, "stride": stride}
     return Source(
-        strategy, name, given, build_encoder(name, given).eval(), columns=columns if name == "columns" else ()
+        strategy, name, given, build_encoder(name, given).eval(), columns=columns if "columns" in given else ()
     )
 
 

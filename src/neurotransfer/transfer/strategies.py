@@ -12,6 +12,7 @@ import numpy as np
 from neurotransfer.errors import InputError, unknown
 
 NETWORK_GRID = {"lr": (3e-3, 1e-3, 3e-4), "dropout": (0.0, 0.25, 0.5)}
+PERCEPTRON_GRID = {"lr": (3e-2, 1e-2, 3e-3), "dropout": (0.0, 0.25, 0.5)}
 PENALTY_GRID = {"penalty": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)}
 
 _POSITIVE: tuple[str, Callable[[float], bool]] = ("a number above 0", lambda value: 0 < value < math.inf)
@@ -31,7 +32,11 @@ SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "ema": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
     "layer_decay": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
     "penalty": _POSITIVE,
+    "width": _WHOLE,
+    "depth": _WHOLE,
 }
+# settings that are no part of a recipe: what the network of a setting is built with
+OF_NETWORK = ("width", "depth")
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Strategy:
     Attributes:
         name: of the strategy.
         encoder: `model` (the architecture of the model folder or the study), `linear` (regional volumes where the table
-            has them, else tissue volumes of the image) or `voxels` (smoothed voxels).
+            has them, else tissue volumes of the image), `voxels` (smoothed voxels) or `perceptron` (a network on regional
+            volumes of the table).
         weights: `pretrained`, `random`, or `none` where there are none.
         head: `pretrained` or `new`.
         trained: `nothing`, `head` or `everything`.
@@ -63,6 +69,16 @@ class Strategy:
     def needs_model(self) -> bool:
         """Whether a pretrained model must be given."""
         return self.weights == "pretrained"
+
+    @property
+    def takes_columns(self) -> bool:
+        """Whether it takes regional volumes of the table where it has them."""
+        return self.encoder in ("linear", "perceptron")
+
+    @property
+    def needs_columns(self) -> bool:
+        """Whether regional volumes of the table are all that it takes."""
+        return self.encoder == "perceptron"
 
     @property
     def on_features(self) -> bool:
@@ -89,6 +105,9 @@ STRATEGIES: dict[str, Strategy] = {
                  "no network: ridge or logistic regression on regional volumes, or on tissue volumes of the image"),
         Strategy("voxels", "voxels", "none", "new", "head", "exact", PENALTY_GRID,
                  "outside bar: ridge or logistic regression on smoothed voxels"),
+        Strategy("perceptron", "perceptron", "random", "new", "everything", "gradient", PERCEPTRON_GRID,
+                 "a network of fully connected layers on regional volumes, trained from random weights: what `linear` sees, "
+                 "without being linear"),
     )
 }  # fmt: skip
 
@@ -145,4 +164,5 @@ def allowed_settings(strategy: Strategy) -> tuple[str, ...]:
         return ()
     if strategy.solver == "exact":
         return ("penalty",)
-    return ("lr", "weight_decay", "batch_size", "epochs", "patience", "dropout", "warm_up", "ema", "layer_decay")
+    trained = ("lr", "weight_decay", "batch_size", "epochs", "patience", "dropout", "warm_up", "ema", "layer_decay")
+    return (*trained, *OF_NETWORK) if strategy.needs_columns else trained

@@ -1,15 +1,17 @@
 """Which shape a learning curve has: the simplest, unless another predicts held-out sizes better than noise would let it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neurotransfer.statistics.projection import Projected, polish, project
+from neurotransfer.statistics.projection import Projected, project, sharpen
 from neurotransfer.statistics.shapes import Shape
 
 # a shape with more parameters must do better than in this share of curves that truly have the simpler one
 CONFIDENCE = 0.95
+# the key of the losses of the curves themselves, beside those of curves of a known shape
+_SEEN = ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Curves:
 
     def around(self, true: np.ndarray) -> "Curves":
         """Curves (k - 1, n_sizes) that truly are `true` (n_sizes,), with the deviations of the redrawn ones."""
-        return Curves(self.sizes, true + self.values[1:] - self.values[0], self.sem, self.bounds)
+        return replace(self, values=true + self.values[1:] - self.values[0])
 
 
 @dataclass(frozen=True)
@@ -85,17 +87,27 @@ def choose_shapes(curves: Curves, shapes: Mapping[str, Shape]) -> Chosen:
     its held-out loss is less than that of the shape below by more than a margin: what is exceeded by 5 in 100 of the curves that
     truly have the shape below, with the same noise. Margins are found once, around the first curve.
     """
-    fits, losses, p_values, by_noise = {}, {}, {}, {}
     ladder = _ladder(shapes)
-    for name, shape in shapes.items():
-        fits[name] = polish(_projected(shape, curves), shape, curves.sizes, curves.values, curves.sem, curves.bounds[1])
-        losses[name] = held_out_loss(shape, curves)
-    for name, shape in shapes.items():
-        null = curves.around(fits[name].at(shape, curves.sizes, curves.sizes[0])[0])
-        p_values[name] = float((_projected(shape, null).chi_square >= fits[name].chi_square[0]).mean())
-        by_noise[name] = _margins(name, null, shapes, ladder)
-    names = _climbed(losses, ladder, by_noise)
-    return Chosen(dict(shapes), fits, losses, p_values, names, curves.sizes[0], curves.bounds)
+    fits = {
+        name: sharpen(_projected(shape, curves), shape, curves.sizes, curves.values, curves.sem, curves.bounds[1])
+        for name, shape in shapes.items()
+    }
+    nulls = {
+        name: curves.around(fits[name].at(shape, curves.sizes, curves.sizes[0])[0]) for name, shape in shapes.items()
+    }
+    under_null = {name: _projected(shape, nulls[name]).chi_square for name, shape in shapes.items()}
+    losses = {name: _losses(name, shapes, curves, nulls) for name in shapes}
+    by_noise = {name: _margins(name, losses, ladder) for name in shapes}
+    seen = {name: by_truth[_SEEN] for name, by_truth in losses.items()}
+    return Chosen(
+        shapes=dict(shapes),
+        fits=fits,
+        losses=seen,
+        p={name: float((under_null[name] >= fits[name].chi_square[0]).mean()) for name in shapes},
+        names=_climbed(seen, ladder, by_noise),
+        first=curves.sizes[0],
+        bounds=curves.bounds,
+    )
 
 
 def held_out_loss(shape: Shape, curves: Curves) -> np.ndarray:
@@ -120,16 +132,24 @@ def _ladder(shapes: Mapping[str, Shape]) -> list[list[str]]:
     return [[name for name, shape in shapes.items() if len(shape.parameters) == count] for count in counts]
 
 
-def _margins(simpler: str, null: Curves, shapes: Mapping[str, Shape], ladder: list[list[str]]) -> dict[int, float]:
+def _losses(name: str, shapes: Mapping[str, Shape], curves: Curves, nulls: dict[str, Curves]) -> dict[str, np.ndarray]:
+    """The held-out losses of one shape: of the curves themselves, and of those that truly have it or a simpler one."""
+    n_parameters = len(shapes[name].parameters)
+    simpler = [other for other, shape in shapes.items() if other == name or len(shape.parameters) < n_parameters]
+    values = {_SEEN: curves.values, **{other: nulls[other].values for other in simpler}}
+    # one call for all of them: most of the time would else go into starting
+    together = held_out_loss(shapes[name], replace(curves, values=np.concatenate(list(values.values()))))
+    ends = np.cumsum([len(rows) for rows in values.values()])
+    return dict(zip(values, np.split(together, ends[:-1]), strict=True))
+
+
+def _margins(simpler: str, losses: dict[str, dict[str, np.ndarray]], ladder: list[list[str]]) -> dict[int, float]:
     """For each rung above that of the simpler shape, by how much its best shape beats it by noise alone."""
     own = next(rung for rung, names in enumerate(ladder) if simpler in names)
-    if own == len(ladder) - 1:
-        return {}
-    loss = held_out_loss(shapes[simpler], null)
     by_noise = {}
     for rung in range(own + 1, len(ladder)):
-        rivals = np.min([held_out_loss(shapes[name], null) for name in ladder[rung]], axis=0)
-        by_noise[rung] = max(0.0, float(np.quantile(loss - rivals, CONFIDENCE)))
+        rivals = np.min([losses[name][simpler] for name in ladder[rung]], axis=0)
+        by_noise[rung] = max(0.0, float(np.quantile(losses[simpler][simpler] - rivals, CONFIDENCE)))
     return by_noise
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product, starmap
+from itertools import product
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from neurotransfer.statistics.shapes import Shape
+
+# each zoom makes the grid seven times finer
+_ZOOMS = 9
+_ZOOMED = 15
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,21 @@ class Projected:
         """The curves (k, m) at any sizes (m,) or (k, m); `first` is the smallest size that they were fitted to."""
         return (shape.columns(sizes, self.nonlinear, first) @ self.linear[..., None])[..., 0]
 
+    @property
+    def parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Its three arrays."""
+        return self.linear, self.nonlinear, self.chi_square
+
     def some(self, rows: np.ndarray) -> "Projected":
         """The fits to some of the curves."""
         return Projected(self.linear[rows], self.nonlinear[rows], self.chi_square[rows])
 
 
 def project(shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray, best_possible: float) -> Projected:
-    """Fit a shape to curves (k, n_sizes) by weighted least squares, the nonlinear parameter on the grid of its starts.
+    """Fit a shape to curves (k, n_sizes) by weighted least squares.
 
-    Golub and Pereyra (1973): given the nonlinear parameter the optimum of the others is exact, so the search has one dimension.
+    Given the nonlinear parameter the optimum of the others is exact (Golub and Pereyra 1973), so the search has one dimension: the
+    least chi-square on the grid of the shape's starts, then the parabola through it and its neighbours.
 
     Args:
         shape: a row of SHAPES.
@@ -41,42 +50,43 @@ def project(shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray
         best_possible: the level of no shape exceeds it; may be infinite.
     """
     tried = shape.starts(sizes)
-    k = np.arange(len(curves))
-    columns = shape.columns(sizes, tried, sizes[0])
-
-    def best_of(linear: np.ndarray, chi_square: np.ndarray) -> Projected:
-        best = chi_square.argmin(0)
-        return Projected(linear[best, :, k], tried[best], chi_square[best, k])
-
-    return reduce(_better, starmap(best_of, _solutions(columns, curves.T[None], 1 / sem, best_possible)))
-
-
-def polish(
-    found: Projected, shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray, best_possible: float
-) -> Projected:
-    """The optimum between the neighbours on the grid: by a parabola for each curve, and by Brent's search for the first one."""
-    tried = np.log(shape.starts(sizes))
+    profile = _profile(shape, sizes, curves, sem, best_possible, tried)
+    found = _solved(shape, sizes, curves, sem, best_possible, tried[profile.argmin(0)])
     if len(tried) < 3:
         return found
+    lowest = np.exp(_vertices(np.log(tried), profile))
+    return _better(found, _solved(shape, sizes, curves, sem, best_possible, lowest))
 
-    def at(log_nonlinear: np.ndarray, rows: slice = slice(None)) -> Projected:
-        nonlinear = np.exp(log_nonlinear)
-        solutions = _solutions(shape.columns(sizes, nonlinear, sizes[0]), curves[rows, :, None], 1 / sem, best_possible)
-        return reduce(_better, (Projected(linear[..., 0], nonlinear, fit[:, 0]) for linear, fit in solutions))
 
-    middle = np.abs(tried - np.log(found.nonlinear)[:, None]).argmin(1).clip(1, len(tried) - 2)
-    low, mid, high = tried[middle - 1], tried[middle], tried[middle + 1]
-    lowest = _vertex(low, mid, high, *(at(x).chi_square for x in (low, mid, high)))
-    found = _better(found, at(lowest))
-    searched = minimize_scalar(
-        lambda x: at(np.array([x]), slice(1)).chi_square[0],
-        bounds=(low[0], high[0]),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    exact = np.log(found.nonlinear)
-    exact[0] = searched.x
-    return _better(found, at(exact))
+def sharpen(
+    found: Projected, shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray, best_possible: float
+) -> Projected:
+    """The same with the first curve at its exact optimum: ever finer grids between the neighbours on the last one."""
+    tried, first = shape.starts(sizes), found.some(np.array([0]))
+    if len(tried) < 3:
+        return found
+    at = np.abs(np.log(tried / first.nonlinear)).argmin()
+    for _ in range(_ZOOMS):
+        tried = np.geomspace(tried[max(at - 1, 0)], tried[min(at + 1, len(tried) - 1)], _ZOOMED)
+        at = _profile(shape, sizes, curves[:1], sem, best_possible, tried)[:, 0].argmin()
+    first = _better(first, _solved(shape, sizes, curves[:1], sem, best_possible, tried[at : at + 1]))
+    return Projected(*(np.concatenate([one, rest[1:]]) for one, rest in zip(first.parts, found.parts, strict=True)))
+
+
+def _profile(
+    shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray, best_possible: float, tried: np.ndarray
+) -> np.ndarray:
+    """The least chi-square (len(tried), k) for each nonlinear parameter that is tried."""
+    solutions = _solutions(shape.columns(sizes, tried, sizes[0]), curves.T[None], 1 / sem, best_possible)
+    return reduce(np.minimum, (chi_square for _, chi_square in solutions))
+
+
+def _solved(
+    shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray, best_possible: float, nonlinear: np.ndarray
+) -> Projected:
+    """The optimum for one given nonlinear parameter (k,) a curve."""
+    solutions = _solutions(shape.columns(sizes, nonlinear, sizes[0]), curves[..., None], 1 / sem, best_possible)
+    return reduce(_better, (Projected(linear[..., 0], nonlinear, fit[:, 0]) for linear, fit in solutions))
 
 
 def _solutions(
@@ -104,12 +114,15 @@ def _solutions(
             yield linear, np.where(allowed, squared - (explained**2).sum(1), np.inf)
 
 
-def _vertex(low: np.ndarray, mid: np.ndarray, high: np.ndarray, *values: np.ndarray) -> np.ndarray:
-    """Where the parabola through three points has its least value, or the middle where it opens downwards."""
-    left, right = (values[1] - values[0]) / (mid - low), (values[2] - values[1]) / (high - mid)
-    bend = right - left
-    safe = np.where(bend > 0, bend, 1.0)
-    vertex = (low + mid) / 2 - left * (high - low) / (2 * safe)
+def _vertices(x: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Where the parabola through the least value of each column (len(x), k) and its neighbours is least, within them."""
+    middle = profile.argmin(0).clip(1, len(x) - 2)
+    at = [middle - 1, middle, middle + 1]
+    low, mid, high = (x[rows] for rows in at)
+    left, centre, right = (profile[rows, np.arange(len(middle))] for rows in at)
+    rise, later = (centre - left) / (mid - low), (right - centre) / (high - mid)
+    bend = later - rise
+    vertex = (low + mid) / 2 - rise * (high - low) / (2 * np.where(bend > 0, bend, 1.0))
     return np.where(bend > 0, vertex.clip(low, high), mid)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TRIED = 60
+_TRIED = 40
 
 
 @dataclass(frozen=True)

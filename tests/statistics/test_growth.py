@@ -182,6 +182,12 @@ def test_the_same_call_gives_the_same_numbers_and_another_generator_others():
     assert one.asymptote.high != other.asymptote.high
 
 
+def test_as_many_redrawn_curves_as_are_enough_are_used():
+    curve, deviations = TRUE["power"][1](SIZES), noise(500, 0.01)
+    many, enough = fitted(curve, deviations=deviations), fitted(curve, deviations=deviations[:400])
+    assert (many.asymptote, many.rate, len(many.chosen.names)) == (enough.asymptote, enough.rate, 401)
+
+
 def test_a_size_without_spread_does_not_decide_alone():
     curve, sem = np.array([0.9, 0.95, 1.0, 0.98, 0.99]), np.array([0.01, 0.01, 0.0, 0.01, 0.01])
     assert fitted(curve, sem).asymptote == fitted(curve, np.maximum(sem, 0.001)).asymptote

@@ -136,8 +136,9 @@ def fit_growth(
         sem: its standard errors; those below a tenth of the median one count as that, so that no size decides alone.
         higher_is_better: False for errors.
         bounds: the least and the greatest possible score, such as (0, 1) for AUC or (0, inf) for errors.
-        deviations: redrawn curves less the curve (n_redrawn, n_sizes), 20 or more, which hold the dependence between sizes;
-            without them 400 are drawn from independent normal distributions of these standard errors.
+        deviations: redrawn curves less the curve (n_redrawn, n_sizes), 20 or more, which hold the dependence between sizes (those
+            of `Redrawn.only_known`, say); the first 400 are used, which takes about half a second. Without them 400 are drawn
+            from independent normal distributions of these standard errors.
         shapes: rows of SHAPES, or one's own.
         generator: where the deviations are drawn from; without one, the same draws every time.
 
@@ -244,4 +245,4 @@ def _deviations(deviations: np.ndarray | None, sem: np.ndarray, generator: np.ra
             f"learning curve: deviations of shape {deviations.shape}; allowed: finite numbers (n_redrawn, {len(sem)}) of"
             f" {LEAST_REDRAWN} redrawn curves or more"
         )
-    return deviations
+    return deviations[:N_REDRAWN]

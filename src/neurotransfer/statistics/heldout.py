@@ -86,6 +86,13 @@ def choose_shapes(curves: Curves, shapes: Mapping[str, Shape]) -> Chosen:
     Shapes stand on a ladder by their number of parameters. From the lowest rung on, the best shape of a higher one is taken if
     its held-out loss is less than that of the shape below by more than a margin: what is exceeded by 5 in 100 of the curves that
     truly have the shape below, with the same noise. Margins are found once, around the first curve.
+
+    Example:
+        >>> from neurotransfer.statistics.shapes import SHAPES
+        >>> sizes, noise = np.array([100.0, 200, 400, 800]), np.random.default_rng(0).normal(0, 0.005, (50, 4))
+        >>> curves = Curves(sizes, np.concatenate([np.zeros((1, 4)), noise]) + 0.8 - 20 / sizes, np.full(4, 0.005), (0, 1))
+        >>> choose_shapes(curves, {name: SHAPES[name] for name in ("flat", "power")}).names[0]
+        'power'
     """
     ladder = _ladder(shapes)
     fits = {
@@ -114,6 +121,12 @@ def held_out_loss(shape: Shape, curves: Curves) -> np.ndarray:
     """The mean squared error (k,), in standard errors, with which each size but the smallest is predicted from all others.
 
     The largest is extrapolated, the inner ones are interpolated. Nobody asks for sizes below the smallest, so it always stays.
+
+    Example:
+        >>> from neurotransfer.statistics.shapes import SHAPES
+        >>> sizes, sem = np.array([100.0, 200.0]), np.array([0.1, 0.1])
+        >>> held_out_loss(SHAPES["flat"], Curves(sizes, np.array([[0.5, 0.7]]), sem, (0, 1))).round(6)
+        array([4.])
     """
     errors = np.empty((len(curves.sizes) - 1, len(curves.values)))
     for left in range(1, len(curves.sizes)):

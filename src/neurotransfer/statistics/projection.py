@@ -47,7 +47,14 @@ def project(shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray
         sizes: increasing, (n_sizes,).
         curves: scores of which more is better, a row a curve.
         sem: standard errors (n_sizes,), above 0.
-        best_possible: the level of no shape exceeds it; may be infinite.
+        best_possible: no level exceeds it; may be infinite.
+
+    Example:
+        >>> from neurotransfer.statistics.shapes import SHAPES
+        >>> sizes = np.array([100.0, 200.0, 400.0, 800.0])
+        >>> curves = np.array([0.8 - 20 / sizes, 0.9 - 2 / sizes**0.5])
+        >>> project(SHAPES["power"], sizes, curves, np.full(4, 0.01), 1.0).nonlinear.round(2)
+        array([1. , 0.5])
     """
     tried = shape.starts(sizes)
     profile = _profile(shape, sizes, curves, sem, best_possible, tried)
@@ -61,7 +68,17 @@ def project(shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray
 def sharpen(
     found: Projected, shape: Shape, sizes: np.ndarray, curves: np.ndarray, sem: np.ndarray, best_possible: float
 ) -> Projected:
-    """The same with the first curve at its exact optimum: ever finer grids between the neighbours on the last one."""
+    """The same with the first curve at its exact optimum: ever finer grids between the neighbours on the last one.
+
+    The arguments are those of `project`, and what it found.
+
+    Example:
+        >>> from neurotransfer.statistics.shapes import SHAPES
+        >>> problem = SHAPES["power"], np.array([1.0, 2, 4, 8]), np.array([[0.5, 0.6, 0.68, 0.7]]), np.full(4, 0.01), 1.0
+        >>> found = project(*problem)
+        >>> bool(sharpen(found, *problem).chi_square[0] <= found.chi_square[0])
+        True
+    """
     tried, first = shape.starts(sizes), found.some(np.array([0]))
     if len(tried) < 3:
         return found

@@ -24,6 +24,11 @@ class Shape:
         columns: (sizes (n_sizes,) or (k, n_sizes), nonlinear (k,), n_1) -> (k, n_sizes, n_linear).
         starts: sizes (n_sizes,) -> the values (k,) of the nonlinear parameter that are tried; they span its bounds.
         asymptote: (linear (k, n_linear), best possible score) -> (k,), the score with endless data.
+
+    Example:
+        >>> columns = SHAPES["power"].columns(np.array([100.0, 400.0]), np.array([0.5]), 100.0)
+        >>> columns @ [0.8, 0.2]
+        array([[0.6, 0.7]])
     """
 
     description: str

@@ -7,18 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from pyarrow import parquet
 
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
+from neurotransfer.benchmark.plan import split_of
 from neurotransfer.benchmark.records import finished as finished_cells
+from neurotransfer.benchmark.records import gathered
 from neurotransfer.benchmark.schedule import Failure
-from neurotransfer.benchmark.status import write_failures
+from neurotransfer.benchmark.status import status, write_failures
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.workspace import open_workspace
 from neurotransfer.errors import InputError, InterruptedRunError, ModelError, StorageError, StudyError
@@ -68,7 +72,7 @@ def test_a_row_a_fit_with_all_that_the_design_promises(finished, module_study):
     fits = run.results
     assert len(fits) == run.plan.n_fits
     promised = {"task", "n", "replicate", "strategy", "setting", "selected", "epochs", "seconds", "error"}
-    promised |= {f"{part}_{score}" for part in ("validation", "test") for score in SCORES}
+    promised |= {f"{part}_{score}" for part in ("validation", "test", "train") for score in SCORES}
     assert promised <= set(fits.columns)
     assert fits["error"].isna().all()
     cells = fits.groupby(["task", "n", "replicate", "strategy"])
@@ -81,6 +85,63 @@ def test_only_the_chosen_setting_is_scored_on_test(finished):
     tested = fits[[f"test_{score}" for score in SCORES]].notna().any(axis=1)
     assert not tested[~fits["selected"]].any()
     assert tested[fits["selected"]].all()
+
+
+@pytest.mark.parametrize("validation", ["fifth", "folds"])
+@pytest.mark.parametrize("keep", ["chosen", "all"])
+def test_training_scores_are_those_of_the_chosen_setting_on_each_training_row_once(
+    module_study, tiny_values, finished, tmp_path, monkeypatch, keep, validation
+):
+    """Tested on its own training rows a cell gives the same scores as test scores, and nothing else changes."""
+    protocol = tiny_values["protocol"] | {"keep": keep, "validation": validation}
+    study = parse_study(tiny_values | {"protocol": protocol})
+    workspace = replace(open_workspace(finished[0]), study=study, folder=tmp_path)
+    strategies = ("multi-frozen", "multi-finetuned", "linear")
+    cells = [
+        cell for cell in finished[1].plan.cells if cell.strategy in strategies and (cell.n, cell.replicate) == (15, 1)
+    ]
+    assert len(cells) == 6
+    for cell in cells:
+        usual = pd.DataFrame(cell_module.fit_cell(workspace, cell)["fits"])
+        own = split_of(study, workspace.cohort, cell.task, workspace.targets[cell.task], cell.n, cell.replicate)
+        assert len(np.unique(own.train)) < len(own.train)
+        monkeypatch.setattr(cell_module, "split_of", lambda *_, own=own: replace(own, test=np.unique(own.train)))
+        tested = pd.DataFrame(cell_module.fit_cell(workspace, cell)["fits"])
+        monkeypatch.undo()
+        for score in SCORES:
+            np.testing.assert_array_equal(tested[f"test_{score}"], usual[f"train_{score}"])
+        pd.testing.assert_frame_equal(
+            tested.filter(regex="^(train|validation)_|epoch|selected"),
+            usual.filter(regex="^(train|validation)_|epoch|selected"),
+        )
+        known = usual.filter(regex="^train_").notna().any(axis=1)
+        assert known.tolist() == usual["selected"].tolist()
+
+
+def test_a_run_of_a_version_without_training_scores_is_gone_on_with_and_shown(
+    finished, module_study, tmp_path, monkeypatch
+):
+    later = [f"train_{score}" for score in SCORES]
+    interrupt_after(9, monkeypatch)
+    with pytest.raises(InterruptedRunError):
+        benchmark(module_study, tmp_path / "run")
+    monkeypatch.undo()
+    for path in [*gathered(tmp_path / "run"), tmp_path / "run" / "results.parquet"]:
+        table = parquet.read_table(path)
+        parquet.write_table(table.drop_columns(later), path)
+    assert status(tmp_path / "run").done == 9
+    report(tmp_path / "run")
+    run = benchmark(module_study, tmp_path / "run", resume=True)
+    fits, whole = run.results, finished[1].results
+    pd.testing.assert_frame_equal(
+        fits.drop(columns=["seconds", *later]), whole.drop(columns=["seconds", *later]), check_exact=True
+    )
+    key = ["task", "n", "replicate", "strategy"]
+    chosen = fits[fits["selected"]]
+    assert chosen[later].isna().all(axis=1).sum() == 9
+    done_anew = chosen[chosen[later].notna().any(axis=1)].set_index(key)[later]
+    pd.testing.assert_frame_equal(done_anew, whole[whole["selected"]].set_index(key).loc[done_anew.index, later])
+    report(tmp_path / "run")
 
 
 def test_the_chosen_setting_is_the_best_on_validation(finished):

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from neurotransfer.benchmark import records
 from neurotransfer.benchmark.plan import Cell
@@ -31,6 +32,7 @@ from neurotransfer.benchmark.records import (
     predictions_of,
 )
 from neurotransfer.errors import StorageError
+from neurotransfer.statistics.metrics import SCORES
 
 
 def fits_of(n_settings=3, value=0.5, **changes):
@@ -235,6 +237,27 @@ def test_only_the_chosen_setting_s_test_predictions_are_asked_for_or_all(tmp_pat
     ]  # fmt: skip
     assert predictions_of(tmp_path, "age", 20, every=True).empty
     assert predictions_of(tmp_path, "sex", 10, every=True).empty
+
+
+def test_gathered_cells_of_earlier_versions_lack_columns_and_are_read_beside_later_ones(tmp_path):
+    later = [name for name in FIT_FIELDS.names if name.startswith("train_")]
+    assert len(later) == len(SCORES)
+    old, new = cells_of(4)[:2], cells_of(4)[1:]
+    fill(tmp_path, old, value=0.125)
+    gather(tmp_path)
+    path = gathered(tmp_path)[0]
+    parquet.write_table(parquet.read_table(path).drop_columns(later), path)
+    fill(tmp_path, new)
+    gather(tmp_path)
+    assert finished(tmp_path) == {*old, *new}
+    fits = all_fits(tmp_path)
+    assert list(fits) == FIT_FIELDS.names
+    is_old = fits["replicate"] == old[0].replicate
+    assert fits.loc[is_old, later].isna().all(axis=None)
+    # the second was done again by the later version
+    assert (fits.loc[~is_old, later] == 0.5).all(axis=None)
+    assert fits[later].dtypes.astype(str).unique().tolist() == ["float64"]
+    assert (fits.loc[is_old, "test_auc"] == 0.125).all()
 
 
 def test_cells_of_earlier_versions_are_read(tmp_path):

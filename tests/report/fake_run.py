@@ -76,6 +76,7 @@ def _cell(people, task, n, replicate, strategy):
         "selected": True,
         **{f"validation_{name}": value for name, value in found.items()},
         **{f"test_{name}": value for name, value in found.items()},
+        **{f"train_{name}": value for name, value in found.items()},
         "epochs": 0 if strategy in ("voxels", "linear") else int(20 + draws.integers(10)),
         "best_epoch": 5,
         "seconds": 1.5,
@@ -85,7 +86,8 @@ def _cell(people, task, n, replicate, strategy):
         "n_test_images": 40,
         "error": None,
     }
-    other = {**fit, "setting_index": 0, "selected": False} | {f"test_{name}": np.nan for name in SCORES}
+    untested = {f"{part}_{name}": np.nan for part in ("test", "train") for name in SCORES}
+    other = {**fit, "setting_index": 0, "selected": False} | untested
     rows = [
         {
             **key,

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from neurotransfer.benchmark.plan import Cell, split_of, task_labels
-from neurotransfer.benchmark.records import TEST, VALIDATION, Columns, cell_path, keep
+from neurotransfer.benchmark.records import TEST, TRAIN, VALIDATION, Columns, cell_path, keep
 from neurotransfer.benchmark.workspace import Workspace, prepared
 from neurotransfer.cohort import Split, effective_participants
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.targets import Target
-from neurotransfer.transfer import Source, best_of, get_strategy, predict_rows, settings
+from neurotransfer.transfer import Fitted, Source, best_of, get_strategy, predict_rows, settings
 from neurotransfer.transfer.search import Trial, raise_of_the_machine, search
 
 NO_SCORES = dict.fromkeys(SCORES, float("nan"))
@@ -96,19 +96,24 @@ def _try_all(
         source, inputs, work.target, work.labels, work.split, tried, study.training.recipe, work.seed,
         halving=study.protocol.search == "halving",
     )  # fmt: skip
-    best: tuple[int, Trial] | None = None
+    best: tuple[int, Trial, Fitted | None] | None = None
     for index, (row, trial) in enumerate(zip(rows, trials, strict=True)):
         _record(work, row, trial)
-        if _best(work, rows[: index + 1]) == index:
-            best = (index, trial)
+        is_best, fitted = _best(work, rows[: index + 1]) == index, None
         if work.keeps_all and trial.error is None:
             _add(found, index, VALIDATION, trial.validation_rows, trial.predicted, trial.probabilities)
-            _test(work, row, index, trial, inputs, found)
+            fitted = _test(work, row, index, trial, inputs, found)
+        if is_best:
+            best = (index, trial, fitted)
     if best is not None:
-        index, trial = best
+        index, trial, fitted = best
         if not work.keeps_all:
-            _test(work, rows[index], index, trial, inputs, found)
+            fitted = _test(work, rows[index], index, trial, inputs, found)
         rows[index]["selected"] = rows[index]["error"] is None
+        if fitted is not None:
+            # each row once, however often it was drawn
+            trained = np.unique(work.split.train)
+            rows[index]["train"] = work.scores(trained, *predict_rows(fitted, inputs, trained))
     return rows, found
 
 
@@ -122,8 +127,8 @@ def _record(work: _Work, row: dict[str, Any], trial: Trial) -> None:
 
 def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "setting": setting, "selected": False, "validation": NO_SCORES, "test": NO_SCORES, "epochs": 0, "best_epoch": 0,
-        "loss": np.nan, "dropped": False, "error": None,
+        "setting": setting, "selected": False, "validation": NO_SCORES, "test": NO_SCORES, "train": NO_SCORES, "epochs": 0,
+        "best_epoch": 0, "loss": np.nan, "dropped": False, "error": None,
     }  # fmt: skip
 
 
@@ -140,16 +145,21 @@ def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _test(work: _Work, row: dict[str, Any], index: int, trial: Trial, inputs: np.ndarray, found: Columns) -> None:
+def _test(
+    work: _Work, row: dict[str, Any], index: int, trial: Trial, inputs: np.ndarray, found: Columns
+) -> Fitted | None:
+    """The fit that was tested; None where it failed."""
     test = work.split.test
     try:
-        predicted, probabilities = predict_rows(trial.final(), inputs, test)
+        fitted = trial.final()
+        predicted, probabilities = predict_rows(fitted, inputs, test)
     except Exception as error:
         raise_of_the_machine(error)
         row["error"] = _text(error)
-        return
+        return None
     row["test"] = work.scores(test, predicted, probabilities)
     _add(found, index, TEST, test, predicted, probabilities)
+    return fitted
 
 
 def _no_predictions() -> Columns:
@@ -184,7 +194,7 @@ def _columns(work: _Work, rows: Sequence[Mapping[str, Any]], seconds: float) -> 
         **{name: [row[name] for row in rows] for name in ("selected", "epochs", "best_epoch", "dropped", "error")},
         **{name: [value] * len(rows) for name, value in same.items()},
     }
-    for part in (VALIDATION, TEST):
+    for part in (VALIDATION, TEST, TRAIN):
         # with every setting tested, the table still scores the chosen one alone: nobody chooses on test by mistake
         shown = [row[part] if part == VALIDATION or row["selected"] else NO_SCORES for row in rows]
         columns |= {f"{part}_{name}": [float(values[name]) for values in shown] for name in SCORES}

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Split
 from neurotransfer.training import Recipe
@@ -83,7 +85,7 @@ def epochs_together(recipes: Sequence[Recipe], halving: bool) -> Span:
 
 
 def seconds_of_fits(study: Study, part: StrategyPart, split: Split, line: Line) -> Span:
-    """Seconds of a cell whose settings are trained by gradients: the fits, those of folds, and the predictions of test."""
+    """Seconds of a cell whose settings are trained by gradients: fits, those of folds, predictions of test and training rows."""
     recipes = [recipe_of(study.training.recipe, each) for each in settings(get_strategy(part.strategy), part.grid)]
     epochs = epochs_together(recipes, study.protocol.search == "halving")
     parts = [own for own, _ in parts_of(split, 0)]
@@ -92,7 +94,7 @@ def seconds_of_fits(study: Study, part: StrategyPart, split: Split, line: Line) 
         begun = line.begun * len(recipes)
         total += line.seconds(epochs, len(own.train)) + Span(begun, begun)
     tested = len(recipes) if study.protocol.keep == "all" else 1
-    predicted = line.predicted * len(split.test) * tested
+    predicted = line.predicted * (len(split.test) * tested + len(np.unique(split.train)))
     total += Span(predicted, predicted)
     if split.folds is not None:
         # the best epoch of the folds, which is not their last one

@@ -28,7 +28,7 @@ from neurotransfer.statistics.metrics import SCORES
 CELLS = "cells"
 KEY = ("task", "n", "replicate", "strategy")
 _FITS, _PREDICTIONS = ".fits.parquet", ".predictions.parquet"
-TEST, VALIDATION = "test", "validation"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _FILE = re.compile(r"\d+-.+\.json")
 
 _KEY_FIELDS = [("task", pa.string()), ("n", pa.int64()), ("replicate", pa.int64()), ("strategy", pa.string())]
@@ -38,7 +38,7 @@ FIT_FIELDS = pa.schema(
         ("setting_index", pa.int64()),
         ("setting", pa.string()),
         ("selected", pa.bool_()),
-        *((f"{part}_{name}", pa.float64()) for part in (VALIDATION, TEST) for name in SCORES),
+        *((f"{part}_{name}", pa.float64()) for part in (VALIDATION, TEST, TRAIN) for name in SCORES),
         ("validation_loss", pa.float64()),
         ("epochs", pa.int64()),
         ("best_epoch", pa.int64()),

@@ -96,7 +96,7 @@ def _values(fields: pa.Schema, size: int, generator: np.random.Generator) -> Col
             # predictions are numbers of 32 bits
             drawn = generator.standard_normal(size, np.float32 if field.name == "predicted" else np.float64).tolist()
             # one setting is tested, and half of the scores are of other kinds of targets
-            known = 1 if field.name.startswith("test_") else size
+            known = 1 if field.name.startswith(("test_", "train_")) else size
             known = 0 if place % 2 and "_" in field.name else known
             columns[field.name] = drawn[:known] + [float("nan")] * (size - known)
         elif kind == "int64":

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurotransfer.benchmark import parse_study, read_study
-from neurotransfer.benchmark.protocols import GOES_WITH, PROTOCOLS, resolved
-from neurotransfer.benchmark.study import NAME, ProtocolPart, file_name
+from neurotransfer.benchmark.protocols import GOES_WITH, PROTOCOLS, ProtocolPart, resolved
+from neurotransfer.benchmark.study import NAME, file_name
 from neurotransfer.cohort import Choices
 from neurotransfer.errors import StudyError
 from neurotransfer.training.augment import preset

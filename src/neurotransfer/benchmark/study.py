@@ -3,17 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from neurotransfer.benchmark.protocols import PROTOCOLS, resolved
-from neurotransfer.cohort import Choices, Grid
+from neurotransfer.benchmark.protocols import ProtocolPart
+from neurotransfer.cohort import Grid
 from neurotransfer.cohort.contract import Input
 from neurotransfer.cohort.recipes import RECIPES
-from neurotransfer.cohort.sampling import FEWEST_FOLDS, MOST_FOLDS
 from neurotransfer.errors import InputError, unknown
 from neurotransfer.pretrain.parts import CohortPart, GridPart, NetworkPart, Part, TrainingPart, parse, read_toml
 from neurotransfer.published import published_names
@@ -84,88 +82,6 @@ class StrategyPart(Part):
     def title(self) -> str:
         """The name in tables and figures: the strategy, after the model's name where it starts from one."""
         return self.label or (f"{self.model}-{self.strategy}" if self.model else self.strategy)
-
-
-class ProtocolPart(Part):
-    """How learning curves are drawn: sizes, replicates, and every choice that can be made; the defaults are the talk's.
-
-    `name` is one of PROTOCOLS, whose choices hold where none is given. `count` says what sizes count; `images` = "one" takes
-    one image a person, drawn anew in every replicate. `test` is n / 5, all who remain, or the people that `held_out` names: a
-    share of the participants, or those of a column's value. `validation` is n / 5, or `folds` of the training participants.
-
-    `choose` says what of the validation chooses among settings, `keep` whether test predictions of the chosen setting or of
-    all are kept, `search` whether every setting is trained to the end or only the best third goes on, twice (`halving`).
-
-    `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
-    trained on, and are never tested. `seen` says what becomes of people whom a model of the study was pretrained on: they are
-    kept and reported, or left out of all strategies.
-    """
-
-    name: str = "talk"
-    sizes: tuple[int, ...] = Field(min_length=1)
-    replicates: int = Field(100, ge=1)
-    replacement: bool = True
-    count: Literal["images", "participants"] = "images"
-    images: Literal["all", "one"] = "all"
-    test: Literal["fifth", "rest", "people"] = "fifth"
-    held_out: float | dict[str, str] | None = None
-    validation: Literal["fifth", "folds"] = "fifth"
-    folds: int = Field(5, ge=FEWEST_FOLDS, le=MOST_FOLDS)
-    stratify: bool = False
-    choose: Literal["score", "loss"] = "score"
-    keep: Literal["chosen", "all"] = "chosen"
-    search: Literal["full", "halving"] = "full"
-    selection: float = Field(0.0, ge=0, lt=1)
-    seen: Literal["keep", "leave out"] = "keep"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, values: Any) -> Any:
-        return resolved(str(values.get("name", "talk")), values) if isinstance(values, dict) else values
-
-    @field_validator("name")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in PROTOCOLS:
-            raise ValueError(unknown("protocol", name, PROTOCOLS))
-        return name
-
-    @field_validator("held_out", mode="before")
-    @classmethod
-    def _is_share_or_values(cls, held_out: Any) -> Any:
-        is_share = isinstance(held_out, float | int) and not isinstance(held_out, bool) and 0 < held_out < 1
-        is_table = (
-            isinstance(held_out, dict) and held_out and all(isinstance(value, str) for value in held_out.values())
-        )
-        if held_out is None or is_share or is_table:
-            return held_out
-        raise ValueError(
-            'must be a share of the participants above 0 and below 1, or a table of column = "value" with the value in '
-            f'quotes, for example {{ site = "b" }}, found {held_out!r}'
-        )
-
-    @model_validator(mode="after")
-    def _agrees(self) -> "ProtocolPart":
-        problems = list(_contradictions(self))
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    @property
-    def choices(self) -> Choices:
-        """What of it decides how splits are drawn."""
-        return Choices(**{field.name: getattr(self, field.name) for field in fields(Choices)})
-
-
-def _contradictions(protocol: ProtocolPart) -> Iterator[str]:
-    if protocol.test == "people" and protocol.held_out is None:
-        yield 'test = "people" needs held_out = a share of the participants such as 0.2, or { column = "value" }'
-    if protocol.test != "people" and protocol.held_out is not None:
-        yield f'held_out goes with test = "people", and test is {protocol.test!r}; change test or leave out held_out'
-    if protocol.validation == "folds" and protocol.search == "halving":
-        yield 'search = "halving" needs one validation set; give validation = "fifth" or search = "full"'
-    if protocol.validation != "folds" and protocol.folds != Choices.folds:
-        yield f'folds = {protocol.folds} goes with validation = "folds"; add it or leave out folds'
 
 
 class Study(Part):

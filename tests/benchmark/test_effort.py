@@ -77,6 +77,17 @@ def test_a_cell_is_epochs_times_images_and_what_is_done_once(tiny_values):
     assert seconds(study_of(tiny_values), twice, line).most == pytest.approx(expected - 0.125 * 10)
 
 
+def test_a_fixed_validation_part_is_predicted_in_every_epoch(tiny_values):
+    line = Line(epoch=0.5, image=0.25, predicted=0.125)
+    split = Split(np.arange(20), np.arange(20, 50), np.arange(50, 54))
+    fifth = Split(split.train, split.validation[:4], split.test)
+    study = study_of(tiny_values, validation="fixed", validation_size=30)
+    # 26 more than a fifth, in nine epochs of nine settings
+    assert seconds(study, split, line).most == pytest.approx(
+        seconds(study_of(tiny_values), fifth, line).most + 9 * 9 * 26 * 0.125
+    )
+
+
 def test_halving_takes_21_of_81_epochs(tiny_values):
     split, line = Split(np.arange(20), np.arange(20, 24), np.arange(24, 28)), Line(image=1.0)
     full = seconds(study_of(tiny_values), split, line).most

@@ -215,6 +215,7 @@ def test_the_default_is_the_talk_and_every_choice_is_recorded():
         "test": "fifth",
         "held_out": None,
         "validation": "fifth",
+        "validation_size": None,
         "folds": 5,
         "stratify": False,
         "choose": "score",
@@ -262,6 +263,7 @@ def test_named_protocols_hold_and_say_what_they_are(name):
         {"test": "rest"},
         {"test": "fifth", "validation": "fifth"},
         {"test": "people", "validation": "folds"},
+        {"validation": "fixed", "validation_size": 12},
     ],
 )
 def test_what_the_file_gives_wins_and_the_rest_stays(given):
@@ -301,6 +303,12 @@ def test_no_name_that_is_not_known_adds_choices():
         ({"name": "independent-people", "test": "rest", "held_out": 0.2}, "and test is 'rest'"),
         ({"folds": 3}, "folds = 3 goes with validation = \"folds\""),
         ({"validation": "folds", "search": "halving"}, 'search = "halving" needs one validation set'),
+        ({"validation": "fixed"}, 'validation = "fixed" needs validation_size = how many images, for example 20'),
+        ({"validation": "fixed", "count": "participants"}, "needs validation_size = how many participants"),
+        ({"validation": "fixed", "validation_size": 1}, "protocol.validation_size"),
+        ({"validation_size": 4}, 'validation_size = 4 goes with validation = "fixed"; add it or leave out validation_size'),
+        ({"name": "independent-people", "validation_size": 4}, 'validation_size = 4 goes with validation = "fixed"'),
+        ({"validation": "fixed", "validation_size": 4, "folds": 3}, 'folds = 3 goes with validation = "folds"'),
         ({"name": "independent-people", "search": "halving"}, 'search = "halving" needs one validation set'),
         *(
             ({"test": "people", "held_out": value}, "protocol.held_out: must be a share of the participants above 0 and below 1")

@@ -86,14 +86,24 @@ def test_splits_of_the_talk_are_those_of_the_published_results(case):
 # --- laws over all choices
 
 PEOPLE, N = 70, 20
+FIXED = 7
 CHOICES = [
-    Choices(replacement, count, images, test, validation, 4, stratify)
+    Choices(
+        replacement,
+        count,
+        images,
+        test,
+        validation,
+        4,
+        stratify,
+        validation_size=FIXED if validation == "fixed" else None,
+    )
     for replacement, count, images, test, validation, stratify in itertools.product(
         (True, False),
         ("images", "participants"),
         ("all", "one"),
         ("fifth", "rest", "people"),
-        ("fifth", "folds"),
+        ("fifth", "folds", "fixed"),
         (False, True),
     )
 ]
@@ -129,16 +139,20 @@ def check_parts(choices, split, people):
             assert len(set(part)) == len(set(people[name]))
 
 
+def validated(choices, n):
+    return {"fifth": fifth(n), "folds": 0, "fixed": FIXED}[choices.validation]
+
+
 def check_sizes(choices, split, people, n):
     counted = {name: list(found) for name, found in people.items()}
     if choices.count == "participants":
-        assert len(set(counted["validation"])) == (0 if choices.validation == "folds" else fifth(n))
+        assert len(set(counted["validation"])) == validated(choices, n)
         assert len(set(counted["train"])) == n if not choices.replacement else len(set(counted["train"])) <= n
         if choices.images == "one":
             assert len(split.train) == n
     else:
         assert len(split.train) == n
-        assert len(split.validation) == (0 if choices.validation == "folds" else fifth(n))
+        assert len(split.validation) == validated(choices, n)
     if choices.test == "fifth":
         unit = set(counted["test"]) if choices.count == "participants" else split.test
         assert len(unit) == fifth(n)
@@ -207,10 +221,22 @@ def test_laws_hold_for_any_size_and_pool_or_the_size_is_refused(choices, n, seed
 def test_choices_of_validation_and_test_leave_what_is_trained_on(count, images):
     # without classes nothing is drawn again, so the first draw counts
     drawn = {
-        tuple(split_by(Choices(True, count, images, test, validation, folds), with_classes=False).train)
-        for test, validation, folds in itertools.product(("fifth", "rest"), ("fifth", "folds"), (3, 5))
+        tuple(
+            split_by(
+                Choices(True, count, images, test, validation, folds, validation_size=size), with_classes=False
+            ).train
+        )
+        for test, folds in itertools.product(("fifth", "rest"), (3, 5))
+        for validation, size in (("fifth", None), ("folds", None), ("fixed", 2), ("fixed", 9))
     }
     assert len(drawn) == 1
+
+
+def test_a_fixed_validation_of_a_fifth_is_the_fifth():
+    for with_classes, stratify, seed in itertools.product((False, True), (False, True), range(5)):
+        one = split_by(Choices(stratify=stratify), seed, with_classes=with_classes)
+        choices = Choices(stratify=stratify, validation="fixed", validation_size=fifth(N))
+        assert digest_of([one]) == digest_of([split_by(choices, seed, with_classes=with_classes)])
 
 
 @pytest.mark.parametrize("with_classes", [False, True])
@@ -330,9 +356,13 @@ def test_untested_people_are_never_drawn_for_the_test(count):
         ({"count": "people"}, "unknown count 'people'; allowed: images, participants"),
         ({"images": "two"}, "unknown images 'two'; allowed: all, one"),
         ({"test": "all"}, "unknown test set 'all'; allowed: fifth, rest, people"),
-        ({"validation": "fold"}, "unknown validation 'fold'; allowed: fifth, folds; did you mean 'folds'?"),
+        ({"validation": "fold"}, "unknown validation 'fold'; allowed: fifth, folds, fixed; did you mean 'folds'?"),
         ({"folds": 1}, "folds = 1 is not possible: allowed are 2 to 20"),
         ({"folds": 21}, "folds = 21 is not possible"),
+        ({"validation": "fixed"}, "found validation_size = None with validation = 'fixed'"),
+        ({"validation_size": 5}, "found validation_size = 5 with validation = 'fifth'"),
+        ({"validation": "folds", "validation_size": 5}, "found validation_size = 5 with validation = 'folds'"),
+        ({"validation": "fixed", "validation_size": 1}, "validation_size = 1 is not possible: allowed are 2 and more"),
     ],
 )
 def test_unknown_choices_are_refused(values, said):
@@ -365,6 +395,11 @@ def test_unknown_choices_are_refused(values, said):
             Choices(validation="folds", folds=20),
             10,
             "for 20 folds and 2 test images; use smaller sizes, fewer folds or a larger cohort",
+        ),
+        (
+            Choices(validation="fixed", validation_size=50, replacement=False),
+            20,
+            "for 50 validation images and 4 test images; use smaller sizes, a smaller validation_size, replacement = true or a",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from neurotransfer.benchmark.study import StrategyPart, Study
 from neurotransfer.cohort import Split
+from neurotransfer.cohort.splits import fifth
 from neurotransfer.training import Recipe
 from neurotransfer.training.halving import best_third, rungs
 from neurotransfer.transfer import get_strategy, settings
@@ -93,6 +94,9 @@ def seconds_of_fits(study: Study, part: StrategyPart, split: Split, line: Line) 
     for own in parts:
         begun = line.begun * len(recipes)
         total += line.seconds(epochs, len(own.train)) + Span(begun, begun)
+        if study.protocol.validation == "fixed":
+            # of a line, a fifth is validated in every epoch
+            total += epochs * (line.predicted * (len(own.validation) - fifth(len(own.train))))
     tested = len(recipes) if study.protocol.keep == "all" else 1
     predicted = line.predicted * (len(split.test) * tested + len(np.unique(split.train)))
     total += Span(predicted, predicted)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from neurotransfer.cohort import Choices
-from neurotransfer.cohort.sampling import FEWEST_FOLDS, MOST_FOLDS
+from neurotransfer.cohort.choices import FEWEST_FOLDS, MOST_FOLDS, SMALLEST_VALIDATION
 from neurotransfer.errors import unknown
 from neurotransfer.pretrain.parts import Part
 
@@ -66,7 +66,8 @@ class ProtocolPart(Part):
 
     `name` is one of PROTOCOLS, whose choices hold where none is given. `count` says what sizes count; `images` = "one" takes
     one image a person, drawn anew in every replicate. `test` is n / 5, all who remain, or the people that `held_out` names: a
-    share of the participants, or those of a column's value. `validation` is n / 5, or `folds` of the training participants.
+    share of the participants, or those of a column's value. `validation` is n / 5, `fixed` to `validation_size` at every n, or
+    `folds` of the training participants.
 
     `choose` says what of the validation chooses among settings, `keep` whether test predictions of the chosen setting or of
     all are kept, `search` whether every setting is trained to the end or only the best third goes on, twice (`halving`).
@@ -84,7 +85,8 @@ class ProtocolPart(Part):
     images: Literal["all", "one"] = "all"
     test: Literal["fifth", "rest", "people"] = "fifth"
     held_out: float | dict[str, str] | None = None
-    validation: Literal["fifth", "folds"] = "fifth"
+    validation: Literal["fifth", "folds", "fixed"] = "fifth"
+    validation_size: int | None = Field(None, ge=SMALLEST_VALIDATION)
     folds: int = Field(5, ge=FEWEST_FOLDS, le=MOST_FOLDS)
     stratify: bool = False
     choose: Literal["score", "loss"] = "score"
@@ -141,3 +143,7 @@ def _contradictions(protocol: ProtocolPart) -> Iterator[str]:
         yield 'search = "halving" needs one validation set; give validation = "fifth" or search = "full"'
     if protocol.validation != "folds" and protocol.folds != Choices.folds:
         yield f'folds = {protocol.folds} goes with validation = "folds"; add it or leave out folds'
+    if protocol.validation == "fixed" and protocol.validation_size is None:
+        yield f'validation = "fixed" needs validation_size = how many {protocol.count}, for example 20'
+    if protocol.validation != "fixed" and protocol.validation_size is not None:
+        yield f'validation_size = {protocol.validation_size} goes with validation = "fixed"; add it or leave out validation_size'

@@ -1,10 +1,11 @@
 """The table of scans, splits without leakage, and the one place that reads images."""
 
+from neurotransfer.cohort.choices import Choices
 from neurotransfer.cohort.cohort import Cohort
 from neurotransfer.cohort.grid import Grid
 from neurotransfer.cohort.people import People, effective_participants, is_selection
 from neurotransfer.cohort.pool import Pool, make_pool
-from neurotransfer.cohort.sampling import Choices, bootstrap_split, draw_split
+from neurotransfer.cohort.sampling import bootstrap_split, draw_split
 from neurotransfer.cohort.splits import Split, check_split, holdout_split
 from neurotransfer.cohort.store import VolumeStore
 from neurotransfer.cohort.storing import store_volumes

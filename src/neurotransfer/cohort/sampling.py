@@ -1,68 +1,25 @@
 """How a replicate is drawn: the bootstrap of the talk, and every choice that can be made in its place."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from neurotransfer.cohort.choices import FEWEST_FOLDS, Choices
 from neurotransfer.cohort.folds import deal_folds
 from neurotransfer.cohort.pool import Pool, Units, images_of, make_pool, one_each, persons_of, rows_of
 from neurotransfer.cohort.splits import Split, check_split, fifth, proportional
-from neurotransfer.errors import InputError, unknown
+from neurotransfer.errors import InputError
 
-COUNTS = ("images", "participants")
-IMAGES = ("all", "one")
-TEST_SETS = ("fifth", "rest", "people")
-VALIDATIONS = ("fifth", "folds")
-FEWEST_FOLDS, MOST_FOLDS = 2, 20
 MOST_DRAWS = 1000
-
-
-@dataclass(frozen=True)
-class Choices:
-    """How splits are drawn; the defaults are the talk's.
-
-    Args:
-        replacement: whether an image (or person) may be drawn for training more than once.
-        count: what n counts, `images` or `participants`; a person who is drawn brings all their images of the pool, and
-            whoever is drawn twice brings them twice.
-        images: `all` of the pool, or `one` a person, drawn anew for every split.
-        test: `fifth` (n / 5 of those who were not drawn), `rest` (all who remain) or `people` (those the pool holds out).
-        validation: `fifth` (n / 5 of those who were not drawn) or `folds` of the training rows.
-        folds: how many, 2 to 20.
-        stratify: draw every part with the proportions that the classes have in the pool.
-
-    Raises:
-        InputError: when a value is none of those.
-    """
-
-    replacement: bool = True
-    count: str = "images"
-    images: str = "all"
-    test: str = "fifth"
-    validation: str = "fifth"
-    folds: int = 5
-    stratify: bool = False
-
-    def __post_init__(self) -> None:
-        for what, value, allowed in (
-            ("count", self.count, COUNTS),
-            ("images", self.images, IMAGES),
-            ("test set", self.test, TEST_SETS),
-            ("validation", self.validation, VALIDATIONS),
-        ):
-            if value not in allowed:
-                raise InputError(unknown(what, value, allowed))
-        if not FEWEST_FOLDS <= self.folds <= MOST_FOLDS:
-            raise InputError(f"folds = {self.folds} is not possible: allowed are {FEWEST_FOLDS} to {MOST_FOLDS}")
 
 
 def draw_split(pool: Pool, n: int, choices: Choices, generators: Callable[[str], np.random.Generator]) -> Split:
     """One replicate.
 
-    Draws n images (or people) for training; from those of the participants who were not drawn n / 5 for validation, or deals
-    the training rows into folds; then the test part. With classes, a draw that leaves one out of a part (or out of what a
-    fold leaves to train on) is drawn again.
+    Draws n images (or people) for training; from those of the participants who were not drawn n / 5 (or a fixed number) for
+    validation, or deals the training rows into folds; then the test part. With classes, a draw that leaves one out of a part
+    (or out of what a fold leaves to train on) is drawn again.
 
     Args:
         pool: from `make_pool`.
@@ -153,13 +110,16 @@ def _people(n: int) -> str:
 
 def _too_few(pool: Pool, n: int, choices: Choices) -> str:
     unit, size = choices.count, fifth(n)
-    parts = [f"{choices.folds} folds" if choices.validation == "folds" else f"{size} validation {unit}"]
+    parts = [
+        f"{choices.folds} folds" if choices.validation == "folds" else f"{choices.to_validate(n)} validation {unit}"
+    ]
     if choices.test != "people":
         parts.append(f"{size if choices.test == 'fifth' else 'any'} test {unit}")
     has_classes = pool.classes is not None
     advice = [
         *(["stratify = true"] if has_classes and not choices.stratify else []),
         *(["fewer folds"] if choices.validation == "folds" and choices.folds > FEWEST_FOLDS else []),
+        *(["a smaller validation_size"] if choices.validation == "fixed" else []),
         *([] if choices.replacement else ["replacement = true"]),
     ]
     return (
@@ -201,16 +161,18 @@ def _draw_units(
         counts = np.bincount(units.stratum[units.ids], minlength=n_classes)
         if not counts.all():
             return None
-    shares = None if counts is None else _shares(counts, wanted)
     train = _draw_train(units, n, choices, generator, None if counts is None else _shares(counts, n))
     rest = units.without(units.by_person, train)
     validation, is_short = rest[:0], False
-    if choices.validation == "fifth":
-        validation, rest = _take(units, rest, wanted, generator, shares)
-        is_short = len(validation) < wanted
+    to_validate = choices.to_validate(n)
+    if to_validate:
+        shares = None if counts is None else _shares(counts, to_validate)
+        validation, rest = _take(units, rest, to_validate, generator, shares)
+        is_short = len(validation) < to_validate
     if choices.test == "people":
         return None if is_short else (train, validation, rest[:0])
     rest = rest if units.untested is None else rest[~units.untested[rest]]
+    shares = None if counts is None else _shares(counts, wanted)
     if choices.test == "rest":
         wanted, shares = max(1, len(rest)), None
     test, _ = _take(units, rest, wanted, generator, shares)
@@ -260,6 +222,6 @@ def _has_all(split: Split, pool: Pool, choices: Choices) -> bool:
     """Whether every class is in every part that is drawn; with folds there is no validation part."""
     if pool.classes is None:
         return True
-    parts = [split.train, split.test, *([split.validation] if choices.validation == "fifth" else [])]
+    parts = [split.train, split.test, *([] if choices.validation == "folds" else [split.validation])]
     n = len(pool.class_names)
     return all(np.bincount(pool.classes[part], minlength=n).all() for part in parts)

@@ -1,5 +1,6 @@
 """Whole runs: the same table whatever the workers and interruptions, failures recorded, nothing finished lost."""
 
+import copy
 import errno
 import json
 import shutil
@@ -16,11 +17,13 @@ import pytest
 from filelock import FileLock
 from pyarrow import parquet
 
+from neurotransfer.artifacts import read_json
 from neurotransfer.benchmark import benchmark, parse_study
 from neurotransfer.benchmark import cell as cell_module
-from neurotransfer.benchmark.plan import split_of
+from neurotransfer.benchmark.plan import learnt_labels, split_of
 from neurotransfer.benchmark.records import finished as finished_cells
 from neurotransfer.benchmark.records import gathered
+from neurotransfer.benchmark.rules import apply_rules
 from neurotransfer.benchmark.schedule import Failure
 from neurotransfer.benchmark.status import status, write_failures
 from neurotransfer.benchmark.study import Study
@@ -29,7 +32,7 @@ from neurotransfer.errors import InputError, InterruptedRunError, ModelError, St
 from neurotransfer.models import load_model, save_model
 from neurotransfer.report import report
 from neurotransfer.statistics.metrics import SCORES, scores
-from neurotransfer.transfer import Fitted, inputs_of
+from neurotransfer.transfer import Fitted, inputs_of, predict_rows
 from neurotransfer.transfer import search as search_module
 
 
@@ -593,6 +596,84 @@ def test_test_people_are_never_used_to_choose(module_study, tmp_path, monkeypatc
         same = same[same["strategy"] == cell.strategy].reset_index(drop=True)
         columns = ["selected", "validation_mae", "validation_r", "epochs", "best_epoch"]
         pd.testing.assert_frame_equal(rows[columns], same[columns], check_exact=True)
+
+
+@pytest.mark.parametrize("validation", ["fifth", "folds"])
+def test_wrong_labels_are_learnt_and_chosen_by_and_the_test_is_by_the_true_ones(tiny_values, tmp_path, validation):
+    """A run with wrong labels fits as a run on a table that holds them, and is tested by the right ones."""
+    tiny_values = copy.deepcopy(tiny_values) | {
+        "models": {},
+        "tasks": {"age": {"target": "age"}, "sex": {"target": "sex"}},
+    }
+    tiny_values["strategies"] = [{"strategy": "voxels", "grid": {"penalty": [0.01, 1.0]}}]
+    tiny_values["protocol"] = {"sizes": [10], "replicates": 4, "validation": validation, "keep": "all"}
+    noise = {"protocol": tiny_values["protocol"] | {"label_noise": 0.4}}
+    run = benchmark(parse_study(tiny_values | noise), tmp_path / "wrong")
+    clean = benchmark(parse_study(tiny_values), tmp_path / "right")
+    assert read_json(tmp_path / "wrong" / "study.json")["protocol"]["label_noise"] == 0.4
+    workspace = open_workspace(tmp_path / "wrong")
+    predictions = pd.read_parquet(tmp_path / "wrong" / "predictions.parquet")
+    every = pd.read_parquet(tmp_path / "wrong" / "predictions_of_settings.parquet")
+    for task, target in workspace.targets.items():
+        true = cell_module.labels_of(workspace, task)
+        learnt = learnt_labels(workspace.study, workspace.cohort, task, target, true)
+        assert np.nanmean(learnt != true) > 0.2
+        own, kept = (table[table["task"] == task] for table in (predictions, every))
+        np.testing.assert_array_equal(own["observed"], true[own["row"]])
+        by_part = {"test": true, "validation": learnt}
+        assert set(kept["part"]) == set(by_part)
+        for part, labels in by_part.items():
+            rows = kept[kept["part"] == part]
+            np.testing.assert_array_equal(rows["observed"], labels[rows["row"]])
+        fits = run.results[run.results["task"] == task].set_index(["replicate", "setting_index"])
+        for key, rows in kept.groupby(["replicate", "setting_index", "part"]):
+            if key[2] == "validation" or fits.loc[key[:2], "selected"]:
+                shares = None if task == "age" else np.stack(rows["probabilities"].to_list())
+                for score, value in scores(target.kind, rows["observed"], rows["predicted"], shares).items():
+                    np.testing.assert_equal(fits.loc[key[:2], f"{key[2]}_{score}"], value)
+        given = replace(workspace, folder=tmp_path, study=parse_study(tiny_values))
+        for cell in (cell for cell in run.plan.cells if cell.task == task):
+            source = cell_module.prepared(given, cell.strategy, task)
+            split = split_of(given.study, given.cohort, task, target, cell.n, cell.replicate, true)
+            trials = search_module.search(
+                *source, target, learnt, split, [{"penalty": 0.01}, {"penalty": 1.0}], given.study.training.recipe, 0
+            )
+            for index, trial in enumerate(trials):
+                rows = kept[(kept["replicate"] == cell.replicate) & (kept["setting_index"] == index)]
+                for part, wanted in (
+                    ("validation", trial.predicted),
+                    ("test", predict_rows(trial.final(), source[1], split.test)[0]),
+                ):
+                    np.testing.assert_array_equal(rows.loc[rows["part"] == part, "predicted"], wanted)
+    # who is drawn is the same as without, and what is learnt is not
+    same = pd.read_parquet(tmp_path / "right" / "predictions.parquet")
+    pd.testing.assert_series_equal(same["row"], predictions["row"])
+    assert not np.array_equal(same["predicted"], predictions["predicted"])
+    assert (apply_rules(tmp_path / "wrong")["rule"] == "score").any()
+    assert len(clean.results) == len(run.results)
+
+
+def test_a_seed_of_fits_changes_fits_and_leaves_the_splits(tiny_study, tmp_path):
+    grid, penalty = {"lr": [1e-3], "dropout": [0.0]}, {"penalty": [1.0]}
+    tiny_study |= {"models": {}, "tasks": {"age": {"target": "age"}}}
+    tiny_study["protocol"] |= {"sizes": [10], "replicates": 1}
+    tiny_study["strategies"] = [
+        {"strategy": "baseline", "grid": grid},
+        {"strategy": "random-frozen", "grid": penalty},
+        {"strategy": "voxels", "grid": penalty},
+    ]
+    found = {}
+    for seed in (None, 3, 4):
+        study = parse_study(tiny_study | ({} if seed is None else {"fit_seed": seed}))
+        benchmark(study, tmp_path / str(seed))
+        found[seed] = pd.read_parquet(tmp_path / str(seed) / "predictions.parquet")
+    # that of the study is 3
+    pd.testing.assert_frame_equal(found[None], found[3], check_exact=True)
+    pd.testing.assert_series_equal(found[4]["row"], found[3]["row"])
+    differs = (found[4]["predicted"] != found[3]["predicted"]).groupby(found[3]["strategy"]).any()
+    assert differs.to_dict() == {"baseline": True, "random-frozen": True, "voxels": False}
+    with pytest.raises(StudyError, match="another study: fit_seed differs"):
+        benchmark(parse_study(tiny_study | {"fit_seed": 4}), tmp_path / "3")
 
 
 def test_features_are_those_of_their_encoder_and_a_model_made_anew_is_not_mixed_in(tiny_study, tiny_cohort, tmp_path):

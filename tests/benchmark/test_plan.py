@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 
 from neurotransfer.benchmark import parse_study
-from neurotransfer.benchmark.plan import Cell, headline, held_out_rows, make_plan, split_of, targets_of, task_labels
+from neurotransfer.benchmark.plan import (
+    Cell,
+    headline,
+    held_out_rows,
+    learnt_labels,
+    make_plan,
+    split_of,
+    targets_of,
+    task_labels,
+)
 from neurotransfer.cohort import Cohort, check_split, is_selection
 from neurotransfer.errors import StudyError
 from neurotransfer.models.card import Card
@@ -86,6 +95,28 @@ def test_splits_follow_the_protocol(test, stratify, task):
             if task == "ill":
                 for part in (split.train, split.validation, split.test):
                     assert set(cohort.labels(target)[part]) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("task", ["age", "ill"])
+def test_the_same_people_have_wrong_labels_whatever_the_size_and_replicate_and_no_split_changes(task):
+    cohort, clean = people(), study()
+    target = targets_of(clean, cohort)[task]
+    labels = task_labels(clean, cohort, task, target)
+    wrong = study(protocol=clean.protocol.model_dump() | {"label_noise": 0.25})
+    assert learnt_labels(clean, cohort, task, target, labels) is labels
+    found = learnt_labels(wrong, cohort, task, target, labels)
+    assert len(set(cohort.participants[found != labels])) == 15
+    others = learnt_labels(wrong, cohort, "another task", target, labels)
+    assert not np.array_equal(found, others)
+    moved = learnt_labels(wrong.model_copy(update={"seed": 9}), cohort, task, target, labels)
+    assert not np.array_equal(found, moved)
+    np.testing.assert_array_equal(
+        found, learnt_labels(wrong.model_copy(update={"fit_seed": 9}), cohort, task, target, labels)
+    )
+    for n, replicate in ((10, 0), (20, 2)):
+        one, other = (split_of(each, cohort, task, target, n, replicate) for each in (clean, wrong))
+        for part in ("train", "validation", "test"):
+            np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
 
 
 def test_rows_without_a_label_are_never_used():

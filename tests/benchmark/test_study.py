@@ -84,6 +84,7 @@ def test_shipped_studies_are_valid_and_use_every_strategy_of_images(name):
         ({"network": {"pooling": "mean"}}, r"pooling.*'mean'"),
         ({"network": {"width": 0}}, r"width"),
         ({"seed": -1}, r"seed"),
+        ({"fit_seed": -1}, r"fit_seed.*found -1"),
         ({"protocol": {"sizes": 10}}, r"protocol.sizes: must be a list, for example \[50, 100\], found 10"),
         ({"protocol": {"sizes": "10,15"}}, r"protocol.sizes: must be a list, for example \[50, 100\], found '10,15'"),
         ({"protocol": {"sizes": [10.5]}}, r"protocol.sizes.0: must be a whole number, found 10.5"),
@@ -196,6 +197,14 @@ def test_engines_and_recipes_that_cannot_be_are_refused_with_the_study(more, sai
         parse_study(SMALLEST | more)
 
 
+def test_fits_have_the_seed_of_the_study_unless_they_have_their_own():
+    assert parse_study(changed(seed=4)).seed_of_fits == 4
+    assert parse_study(changed(seed=4, fit_seed=0)).seed_of_fits == 0
+    study = parse_study(changed(fit_seed=7))
+    assert (study.seed, study.seed_of_fits) == (0, 7)
+    assert parse_study(study.model_dump(mode="json")) == study
+
+
 # --- the protocol as data
 
 
@@ -218,6 +227,7 @@ def test_the_default_is_the_talk_and_every_choice_is_recorded():
         "validation_size": None,
         "folds": 5,
         "stratify": False,
+        "label_noise": 0.0,
         "choose": "score",
         "keep": "chosen",
         "search": "full",
@@ -295,6 +305,8 @@ def test_no_name_that_is_not_known_adds_choices():
         ({"validation": "folds", "folds": 1}, "protocol.folds"),
         ({"validation": "folds", "folds": 21}, "protocol.folds"),
         ({"choose": "auc"}, "protocol.choose"),
+        ({"label_noise": 1.0}, "protocol.label_noise"),
+        ({"label_noise": -0.1}, "protocol.label_noise"),
         ({"keep": "none"}, "protocol.keep"),
         ({"search": "half"}, "protocol.search"),
         ({"test": "people"}, "needs held_out"),

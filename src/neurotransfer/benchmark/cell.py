@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurotransfer.benchmark.plan import Cell, split_of, task_labels
+from neurotransfer.benchmark.plan import Cell, learnt_labels, split_of, task_labels
 from neurotransfer.benchmark.records import TEST, TRAIN, VALIDATION, Columns, cell_path, keep
 from neurotransfer.benchmark.workspace import Workspace, prepared
 from neurotransfer.cohort import Split, effective_participants
@@ -48,19 +48,21 @@ def fit_cell(workspace: Workspace, cell: Cell, given: tuple[Source, np.ndarray] 
 
 @dataclass(frozen=True)
 class _Work:
-    """What the fits of a cell share."""
+    """What the fits of a cell share; `labels` are what is learnt and chosen by, `observed` the true ones of the test."""
 
     workspace: Workspace
     cell: Cell
     target: Target
     labels: np.ndarray
+    observed: np.ndarray
     split: Split
 
     @classmethod
     def of(cls, workspace: Workspace, cell: Cell) -> "_Work":
-        target, labels = workspace.targets[cell.task], labels_of(workspace, cell.task)
-        split = split_of(workspace.study, workspace.cohort, cell.task, target, cell.n, cell.replicate, labels)
-        return cls(workspace, cell, target, labels, split)
+        study, cohort, target = workspace.study, workspace.cohort, workspace.targets[cell.task]
+        observed = labels_of(workspace, cell.task)
+        split = split_of(study, cohort, cell.task, target, cell.n, cell.replicate, observed)
+        return cls(workspace, cell, target, learnt_labels(study, cohort, cell.task, target, observed), observed, split)
 
     @property
     def keeps_all(self) -> bool:
@@ -69,10 +71,12 @@ class _Work:
     @property
     def seed(self) -> int:
         cell = self.cell
-        return integer_seed(self.workspace.study.seed, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
+        return integer_seed(self.workspace.study.seed_of_fits, "fit", cell.task, cell.n, cell.replicate, cell.strategy)
 
-    def scores(self, rows: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
-        return scores(self.target.kind, self.labels[rows], predicted, probabilities)
+    def scores(
+        self, labels: np.ndarray, rows: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
+    ) -> dict[str, float]:
+        return scores(self.target.kind, labels[rows], predicted, probabilities)
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +117,7 @@ def _try_all(
         if fitted is not None:
             # each row once, however often it was drawn
             trained = np.unique(work.split.train)
-            rows[index]["train"] = work.scores(trained, *predict_rows(fitted, inputs, trained))
+            rows[index]["train"] = work.scores(work.labels, trained, *predict_rows(fitted, inputs, trained))
     return rows, found
 
 
@@ -122,7 +126,7 @@ def _record(work: _Work, row: dict[str, Any], trial: Trial) -> None:
         row["error"] = _text(trial.error)
         return
     row |= {"loss": trial.loss, "epochs": trial.epochs, "best_epoch": trial.best_epoch, "dropped": trial.dropped}
-    row["validation"] = work.scores(trial.validation_rows, trial.predicted, trial.probabilities)
+    row["validation"] = work.scores(work.labels, trial.validation_rows, trial.predicted, trial.probabilities)
 
 
 def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +161,7 @@ def _test(
         raise_of_the_machine(error)
         row["error"] = _text(error)
         return None
-    row["test"] = work.scores(test, predicted, probabilities)
+    row["test"] = work.scores(work.observed, test, predicted, probabilities)
     _add(found, index, TEST, test, predicted, probabilities)
     return fitted
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from neurotransfer.benchmark.label_noise import with_wrong_labels
 from neurotransfer.benchmark.study import Study
 from neurotransfer.cohort import Cohort, Pool, Split, draw_split, make_pool
 from neurotransfer.cohort.people import share_of
@@ -128,6 +129,21 @@ def task_labels(study: Study, cohort: Cohort, task: str, target: Target) -> np.n
     for column, value in study.tasks[task].where.items():
         labels = np.where(as_text(cohort.table[column]) == value, labels, np.nan)
     return labels
+
+
+def learnt_labels(study: Study, cohort: Cohort, task: str, target: Target, labels: np.ndarray) -> np.ndarray:
+    """The labels of a task that are trained on and chosen by, (n_rows,): where the study makes some wrong, with these.
+
+    Args:
+        study: says which share of the people has a wrong one.
+        cohort: of the study.
+        task: whose labels they are; another task has other people with wrong ones.
+        target: of the task.
+        labels: the true ones, from `task_labels`.
+    """
+    share, is_class = study.protocol.label_noise, target.kind in ("binary", "categorical")
+    generator = stream(study.seed, "label noise", task)
+    return with_wrong_labels(labels, cohort.people, share, is_class, generator) if share else labels
 
 
 def headline(study: Study, task: str, target: Target) -> str:

@@ -72,6 +72,8 @@ class ProtocolPart(Part):
     `choose` says what of the validation chooses among settings, `keep` whether test predictions of the chosen setting or of
     all are kept, `search` whether every setting is trained to the end or only the best third goes on, twice (`halving`).
 
+    `label_noise` is the share of the people who have a wrong label in training and validation, never in test.
+
     `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
     trained on, and are never tested. `seen` says what becomes of people whom a model of the study was pretrained on: they are
     kept and reported, or left out of all strategies.
@@ -89,6 +91,7 @@ class ProtocolPart(Part):
     validation_size: int | None = Field(None, ge=SMALLEST_VALIDATION)
     folds: int = Field(5, ge=FEWEST_FOLDS, le=MOST_FOLDS)
     stratify: bool = False
+    label_noise: float = Field(0.0, ge=0, lt=1)
     choose: Literal["score", "loss"] = "score"
     keep: Literal["chosen", "all"] = "chosen"
     search: Literal["full", "halving"] = "full"

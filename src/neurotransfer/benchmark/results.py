@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from neurotransfer.artifacts import write_atomically, write_table
-from neurotransfer.benchmark.plan import Plan, task_labels
-from neurotransfer.benchmark.records import KEY, PREDICTION_FIELDS, all_fits, gather, predictions_of
+from neurotransfer.benchmark.plan import Plan, learnt_labels, task_labels
+from neurotransfer.benchmark.records import KEY, PREDICTION_FIELDS, VALIDATION, all_fits, gather, predictions_of
 from neurotransfer.cohort import Cohort
 from neurotransfer.targets import as_text
 
@@ -77,10 +77,12 @@ def _predictions(folder: Path, plan: Plan, cohort: Cohort, every: bool) -> Itera
     groups = None if subgroup is None else as_text(cohort.table[subgroup]).to_numpy()
     for task, target in plan.targets.items():
         labels = task_labels(plan.study, cohort, task, target)
+        learnt = learnt_labels(plan.study, cohort, task, target, labels)
         for n in plan.study.protocol.sizes:
             found = predictions_of(folder, task, n, every)
             rows = found["row"].to_numpy()
-            found = found.assign(observed=labels[rows])
+            # what settings are chosen by on validation is what they were chosen by
+            found = found.assign(observed=np.where(found["part"] == VALIDATION, learnt[rows], labels[rows]))
             if not every:
                 found = found.assign(
                     participant_id=people[rows],

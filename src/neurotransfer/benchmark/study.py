@@ -85,12 +85,17 @@ class StrategyPart(Part):
 
 
 class Study(Part):
-    """A whole study, as the file says it; unknown keys are refused."""
+    """A whole study, as the file says it; unknown keys are refused.
+
+    `fit_seed` is the seed of the fits, where it is not that of everything: of new weights, order of batches and dropout. The
+    splits, and who is held out, stay those of `seed`.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     title: str = ""
     description: str = ""
     seed: int = Field(0, ge=0)
+    fit_seed: int | None = Field(None, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     cohort: CohortPart
     grid: InputPart = InputPart()
@@ -102,6 +107,11 @@ class Study(Part):
     training: TrainingPart = TrainingPart()
     regional_columns: tuple[str, ...] = ()
     subgroup: str | None = None
+
+    @property
+    def seed_of_fits(self) -> int:
+        """The seed of new weights, order of batches and dropout."""
+        return self.seed if self.fit_seed is None else self.fit_seed
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":

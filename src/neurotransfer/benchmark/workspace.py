@@ -57,7 +57,7 @@ class Workspace:
             columns=self.study.regional_columns,
             architecture=network.architecture,
             arguments=arguments_of(self.study),
-            seed=self.study.seed,
+            seed=self.study.seed_of_fits,
         )
 
     def inputs(self, title: str, task: str) -> np.ndarray:

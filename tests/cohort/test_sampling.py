@@ -319,6 +319,34 @@ def test_every_person_is_drawn_about_as_often_whatever_they_bring():
     assert np.abs(counts - 250).max() < 5 * np.sqrt(250)
 
 
+@pytest.mark.parametrize(("validation", "size"), [("fifth", None), ("fixed", 3), ("folds", None)])
+def test_classes_that_are_learnt_in_place_of_the_true_ones_are_in_training_and_validation_too(validation, size):
+    participants, classes, rows, _ = scans()
+    learnt = np.where(np.isin(participants, [f"p{index:02d}" for index in range(0, PEOPLE, 3)]), 1 - classes, classes)
+    choices = Choices(validation=validation, validation_size=size, folds=3)
+    other, drawn_again = make_pool(participants, rows=rows, classes=classes, learnt=learnt), 0
+    for seed in range(40):
+        one = split_by(choices, seed, n=10)
+        split = draw_split(other, 10, choices, lambda what, seed=seed: stream(seed, what))
+        parts = {
+            "train": [split.train],
+            "validation": [split.validation] * (validation != "folds"),
+            "test": [split.test],
+        }
+        if validation == "folds":
+            parts["train"] += [split.train[split.folds != fold] for fold in range(3)]
+        for name, found in parts.items():
+            for part in found:
+                assert set(classes[part]) == {0.0, 1.0}
+                assert name == "test" or set(learnt[part]) == {0.0, 1.0}
+        drawn_again += digest_of([one]) != digest_of([split])
+    assert 0 < drawn_again < 40
+    same = draw_split(
+        make_pool(participants, rows=rows, classes=classes, learnt=classes), 10, choices, lambda what: stream(0, what)
+    )
+    assert digest_of([same]) == digest_of([split_by(choices, 0, n=10)])
+
+
 # --- held out
 
 

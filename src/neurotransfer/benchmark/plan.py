@@ -159,10 +159,10 @@ def split_of(
     `labels` (n_rows,) spares the reading of the cohort's where they are known.
     """
     labels = task_labels(study, cohort, task, target) if labels is None else labels
-    return _split(study, _pool(study, cohort, target, labels), task, n, replicate)
+    return _split(study, _pool(study, cohort, task, target, labels), task, n, replicate)
 
 
-def _pool(study: Study, cohort: Cohort, target: Target, labels: np.ndarray) -> Pool:
+def _pool(study: Study, cohort: Cohort, task: str, target: Target, labels: np.ndarray) -> Pool:
     return make_pool(
         cohort.people,
         rows=np.flatnonzero(~np.isnan(labels)),
@@ -170,6 +170,7 @@ def _pool(study: Study, cohort: Cohort, target: Target, labels: np.ndarray) -> P
         class_names=target.classes,
         untested=_selection_rows(study, cohort),
         held_out=held_out_rows(study, cohort),
+        learnt=learnt_labels(study, cohort, task, target, labels) if study.protocol.label_noise else None,
     )
 
 
@@ -216,7 +217,7 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card], *, draw: boo
 
 def _problems_of_splits(study: Study, cohort: Cohort, targets: Mapping[str, Target]) -> Iterator[str]:
     for task, target in targets.items():
-        pool = _pool(study, cohort, target, task_labels(study, cohort, task, target))
+        pool = _pool(study, cohort, task, target, task_labels(study, cohort, task, target))
         for n in study.protocol.sizes:
             try:
                 for replicate in range(study.protocol.replicates):

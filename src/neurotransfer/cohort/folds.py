@@ -36,7 +36,7 @@ def deal_folds(
         members = order[strata[order] == stratum]
         _deal(members.tolist(), counts.tolist(), totals, fold_of_person)
     folds = fold_of_person[person]
-    if classes is not None and _has_whole_class(folds, classes, n_folds):
+    if classes is not None and has_whole_class(folds, classes, n_folds):
         return None
     return folds
 
@@ -51,7 +51,7 @@ def _deal(members: list[int], counts: list[int], totals: list[int], fold_of_pers
         heapq.heapreplace(smallest, (of_class + counts[member], total + counts[member], fold))
 
 
-def _has_whole_class(folds: np.ndarray, classes: np.ndarray, n_folds: int) -> bool:
+def has_whole_class(folds: np.ndarray, classes: np.ndarray, n_folds: int) -> bool:
     """Whether a fold holds all there is of a class, so that those who train without the fold would never see it."""
     table = np.zeros((int(classes.max()) + 1, n_folds), int)
     np.add.at(table, (classes, folds), 1)

@@ -16,7 +16,8 @@ class Pool:
 
     `rows` are those to train on (and to test on, where nobody is held out), `held` those of held-out people. `classes`
     (n_rows,) are 0, 1, ... of every row of the cohort, below 0 outside of the pool; `class_names` what messages call them.
-    `untested` (n_rows,) says which rows are never tested.
+    `untested` (n_rows,) says which rows are never tested. `learnt` (n_rows,) are the classes that are trained on and chosen by,
+    where they are not the true ones.
     """
 
     people: People
@@ -25,6 +26,7 @@ class Pool:
     classes: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     untested: np.ndarray | None = None
+    learnt: np.ndarray | None = None
 
     @cached_property
     def by_person(self) -> np.ndarray:
@@ -68,6 +70,7 @@ def make_pool(
     class_names: Sequence[str] = (),
     untested: np.ndarray | None = None,
     held_out: np.ndarray | None = None,
+    learnt: np.ndarray | None = None,
 ) -> Pool:
     """What splits are drawn from.
 
@@ -79,6 +82,8 @@ def make_pool(
         untested: which rows are never in the test part, (n_rows,): people on whom something was chosen.
         held_out: which rows are of the fixed test people, (n_rows,); those of them who are never tested are left out
             altogether.
+        learnt: classes of every row that are trained on and chosen by, (n_rows,), where they are not `classes`: every class of
+            these must be in the training and validation parts as well.
 
     Raises:
         InputError: when the class of a row of the pool is missing.
@@ -93,7 +98,8 @@ def make_pool(
     is_held = np.zeros(len(people.codes), bool) if held_out is None else np.asarray(held_out)
     tested = is_held if untested is None else is_held & ~untested
     codes, names = _coded(None if classes is None else np.asarray(classes, float), rows, class_names)
-    return Pool(people, rows[~is_held[rows]], rows[tested[rows]], codes, names, untested)
+    wrong = None if learnt is None or classes is None else _coded_alike(learnt, classes, rows)
+    return Pool(people, rows[~is_held[rows]], rows[tested[rows]], codes, names, untested, wrong)
 
 
 def _coded(
@@ -107,6 +113,12 @@ def _coded(
     of_rows = np.full(len(classes), -1)
     of_rows[rows] = codes
     return of_rows, tuple(repr(class_names[int(label)]) if class_names else f"{label:g}" for label in found)
+
+
+def _coded_alike(learnt: np.ndarray, classes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    of_rows = np.full(len(classes), -1)
+    of_rows[rows] = np.searchsorted(np.unique(np.asarray(classes, float)[rows]), np.asarray(learnt, float)[rows])
+    return of_rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from neurotransfer.cohort.choices import FEWEST_FOLDS, Choices
-from neurotransfer.cohort.folds import deal_folds
+from neurotransfer.cohort.folds import deal_folds, has_whole_class
 from neurotransfer.cohort.pool import Pool, Units, images_of, make_pool, one_each, persons_of, rows_of
 from neurotransfer.cohort.splits import Split, check_split, fifth, proportional
 from neurotransfer.errors import InputError
@@ -149,7 +149,9 @@ def _draw(pool: Pool, n: int, choices: Choices, draws: dict[str, np.random.Gener
 def _with_folds(split: Split, pool: Pool, n_folds: int, generator: np.random.Generator) -> Split | None:
     classes = None if pool.classes is None else pool.classes[split.train]
     folds = deal_folds(pool.people.codes[split.train], n_folds, generator, classes)
-    return None if folds is None else replace(split, folds=folds)
+    if folds is None or (pool.learnt is not None and has_whole_class(folds, pool.learnt[split.train], n_folds)):
+        return None
+    return replace(split, folds=folds)
 
 
 def _draw_units(
@@ -222,6 +224,7 @@ def _has_all(split: Split, pool: Pool, choices: Choices) -> bool:
     """Whether every class is in every part that is drawn; with folds there is no validation part."""
     if pool.classes is None:
         return True
-    parts = [split.train, split.test, *([] if choices.validation == "folds" else [split.validation])]
-    n = len(pool.class_names)
-    return all(np.bincount(pool.classes[part], minlength=n).all() for part in parts)
+    learnt_from = [split.train, *([] if choices.validation == "folds" else [split.validation])]
+    checked = [pool.classes[part] for part in (*learnt_from, split.test)]
+    checked += [] if pool.learnt is None else [pool.learnt[part] for part in learnt_from]
+    return all(np.bincount(classes, minlength=len(pool.class_names)).all() for classes in checked)

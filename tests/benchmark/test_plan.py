@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from neurotransfer.benchmark import parse_study
+from neurotransfer.benchmark.by_column import held_out_rows
 from neurotransfer.benchmark.plan import (
     Cell,
     headline,
-    held_out_rows,
     learnt_labels,
     make_plan,
     split_of,

@@ -44,6 +44,7 @@ def fits_of(n_settings=3, value=0.5, **changes):
         "setting": ['{"penalty": 1.0}'] * n_settings,
         "selected": [index == 1 for index in range(n_settings)],
         "dropped": [False] * n_settings,
+        "entered": ["a+b"] * n_settings,
         "error": [None] * n_settings,
     }
     return columns | changes
@@ -242,6 +243,7 @@ def test_only_the_chosen_setting_s_test_predictions_are_asked_for_or_all(tmp_pat
 def test_gathered_cells_of_earlier_versions_lack_columns_and_are_read_beside_later_ones(tmp_path):
     later = [name for name in FIT_FIELDS.names if name.startswith("train_")]
     assert len(later) == len(SCORES)
+    numbers, later = later, [*later, "entered"]
     old, new = cells_of(4)[:2], cells_of(4)[1:]
     fill(tmp_path, old, value=0.125)
     gather(tmp_path)
@@ -255,8 +257,9 @@ def test_gathered_cells_of_earlier_versions_lack_columns_and_are_read_beside_lat
     is_old = fits["replicate"] == old[0].replicate
     assert fits.loc[is_old, later].isna().all(axis=None)
     # the second was done again by the later version
-    assert (fits.loc[~is_old, later] == 0.5).all(axis=None)
-    assert fits[later].dtypes.astype(str).unique().tolist() == ["float64"]
+    assert (fits.loc[~is_old, numbers] == 0.5).all(axis=None)
+    assert (fits.loc[~is_old, "entered"] == "a+b").all()
+    assert fits[numbers].dtypes.astype(str).unique().tolist() == ["float64"]
     assert (fits.loc[is_old, "test_auc"] == 0.125).all()
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurotransfer.cohort import Choices, bootstrap_split, draw_split, is_selection, make_pool
+from neurotransfer.cohort.sampling import is_enough
 from neurotransfer.cohort.splits import fifth, proportional
 from neurotransfer.errors import InputError, LeakageError
 from neurotransfer.seeding import stream
@@ -345,6 +346,46 @@ def test_classes_that_are_learnt_in_place_of_the_true_ones_are_in_training_and_v
         make_pool(participants, rows=rows, classes=classes, learnt=classes), 10, choices, lambda what: stream(0, what)
     )
     assert digest_of([same]) == digest_of([split_by(choices, 0, n=10)])
+
+
+# --- some of the pool
+
+
+def enough(pool, n, **choices):
+    return is_enough(pool, n, Choices(**choices), lambda what: stream(0, what))
+
+
+@pytest.mark.parametrize(
+    ("choices", "most"),
+    [
+        # of 30 people with two scans each; with replacement too n and the validation part must be there
+        ({}, 50), ({"validation": "folds"}, 60), ({"validation": "fixed", "validation_size": 40}, 20),
+        ({"count": "participants"}, 25), ({"images": "one"}, 25), ({"images": "one", "validation": "folds"}, 30),
+        ({"count": "participants", "replacement": False}, 22), ({"count": "participants", "replacement": False, "test": "rest"}, 24),
+    ],
+)  # fmt: skip
+def test_a_pool_is_enough_for_n_and_its_validation(choices, most):
+    pool = make_pool(np.repeat(np.arange(30), 2))
+    assert not enough(pool, most + 1, **choices)
+    if choices.get("count") == "participants" or choices.get("images") == "one":
+        assert enough(pool, most, **choices)
+    # images of few people are enough in number, and those who are not drawn are too few
+    assert enough(pool, most // 2, **choices)
+
+
+def test_a_pool_without_a_class_or_with_held_out_people_alone_is_not_enough():
+    classes = np.repeat([0.0, 1.0], 20)
+    pool = make_pool(np.arange(40), classes=classes)
+    assert enough(pool, 10)
+    assert not enough(pool.only(classes == 0), 10)
+    assert not enough(pool.only(np.arange(40) < 22), 10)
+    held = make_pool(np.arange(40), held_out=np.arange(40) < 10)
+    some = held.only(np.arange(40) < 25)
+    assert some.rows.tolist() == list(range(10, 25))
+    assert some.held.tolist() == list(range(10))
+    assert enough(some, 12, test="people")
+    assert not enough(some, 13, test="people")
+    assert not enough(held.only(np.zeros(40, bool)), 10, test="people")
 
 
 # --- held out

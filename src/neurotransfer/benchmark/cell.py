@@ -190,6 +190,7 @@ def _columns(work: _Work, rows: Sequence[Mapping[str, Any]], seconds: float) -> 
         "n_effective_participants": effective_participants(people),
         "n_validation_images": len(split.validation),
         "n_test_images": len(split.test),
+        "entered": "+".join(split.entered),
     }
     columns: Columns = {
         "setting_index": list(range(len(rows))),

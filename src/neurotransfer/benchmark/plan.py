@@ -1,11 +1,17 @@
 """What a study will do: its tasks, the cells of its table, and every split, checked before anything long begins."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
+from neurotransfer.benchmark.by_column import (
+    entered,
+    held_out_rows,
+    problems_of_enter,
+    problems_of_held_out,
+    problems_of_rows,
+)
 from neurotransfer.benchmark.label_noise import with_wrong_labels
 from neurotransfer.benchmark.study import Study
 from neurotransfer.cohort import Cohort, Pool, Split, draw_split, make_pool
@@ -62,60 +68,13 @@ def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
                 problems.append(f"task {task!r}: {unknown('score', part.score, allowed)}")
         except InputError as error:
             problems.append(f"task {task!r}: {error}")
-        problems += [f"task {task!r}: {problem}" for problem in _problems_of_rows("where", part.where, cohort)]
-    problems += _problems_of_held_out(study, cohort)
+        problems += [f"task {task!r}: {problem}" for problem in problems_of_rows("where", part.where, cohort)]
+    problems += [*problems_of_held_out(study, cohort), *problems_of_enter(study, cohort)]
     if study.subgroup is not None and study.subgroup not in cohort.table:
         problems.append(unknown("subgroup column", study.subgroup, cohort.table.columns))
     if problems:
         raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems))
     return targets
-
-
-def _problems_of_rows(key: str, where: Mapping[str, str], cohort: Cohort) -> Iterator[str]:
-    for column, value in where.items():
-        if column not in cohort.table:
-            yield unknown(f"column of {key}", column, cohort.table.columns)
-            continue
-        found = as_text(cohort.table[column])
-        if value not in set(found):
-            yield unknown(f"value of {key}, column {column!r},", value, sorted(found.dropna().unique()))
-
-
-def _problems_of_held_out(study: Study, cohort: Cohort) -> Iterator[str]:
-    held_out = study.protocol.held_out
-    if not isinstance(held_out, dict):
-        return
-    yield from _problems_of_rows("held_out", held_out, cohort)
-    for column, value in held_out.items():
-        if column not in cohort.table:
-            continue
-        is_held, people = _is_value(cohort.table[column], value), cohort.people
-        both = people.names[people.has(np.flatnonzero(is_held)) & people.has(np.flatnonzero(~is_held))]
-        if len(both):
-            yield (
-                f"held_out, column {column!r}: {len(both)} participant{'s' * (len(both) > 1)} with rows that are {value!r} and "
-                f"rows that are not: {', '.join(map(str, both[:5]))}; give a column that all rows of a person agree in"
-            )
-
-
-def _is_value(column: pd.Series, value: str) -> np.ndarray:
-    codes, found = pd.factorize(column, use_na_sentinel=False)
-    return (as_text(pd.Series(found, dtype=object)) == value).to_numpy()[codes]
-
-
-def held_out_rows(study: Study, cohort: Cohort) -> np.ndarray | None:
-    """Which rows (n_rows,) are of the fixed test people; None when the test people are drawn with every replicate.
-
-    People on whom a model of the study was chosen may be of them: they are neither trained on nor tested.
-    """
-    held_out = study.protocol.held_out
-    if held_out is None:
-        return None
-    if isinstance(held_out, dict):
-        rows = np.all([_is_value(cohort.table[column], value) for column, value in held_out.items()], axis=0)
-    else:
-        rows = share_of(cohort.people, held_out, study.seed, "held out")
-    return rows
 
 
 def _selection_rows(study: Study, cohort: Cohort) -> np.ndarray | None:
@@ -159,7 +118,8 @@ def split_of(
     `labels` (n_rows,) spares the reading of the cohort's where they are known.
     """
     labels = task_labels(study, cohort, task, target) if labels is None else labels
-    return _split(study, _pool(study, cohort, task, target, labels), task, n, replicate)
+    pool, values = entered(study, cohort, _pool(study, cohort, task, target, labels), task, n)
+    return replace(_split(study, pool, task, n, replicate), entered=values)
 
 
 def _pool(study: Study, cohort: Cohort, task: str, target: Target, labels: np.ndarray) -> Pool:
@@ -198,7 +158,11 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card], *, draw: boo
     if problems:
         raise StudyError(listed(f"study {study.name!r} on cohort {cohort.name!r}", problems, "change sizes or cohort"))
     notes = list(cohort.notes) + [note for _, _, note in _left_out(study, targets, cards)]
-    notes += [*_otherwise_aligned(cohort, cards), *_never_tested(study, cohort)]
+    notes += [
+        *_otherwise_aligned(cohort, cards),
+        *_never_tested(study, cohort),
+        *_wrong_or_late(study, cohort, targets),
+    ]
     left_out = {(task, title) for task, title, _ in _left_out(study, targets, cards)}
     cells = tuple(
         Cell(task, n, replicate, part.title)
@@ -219,11 +183,27 @@ def _problems_of_splits(study: Study, cohort: Cohort, targets: Mapping[str, Targ
     for task, target in targets.items():
         pool = _pool(study, cohort, task, target, task_labels(study, cohort, task, target))
         for n in study.protocol.sizes:
+            own, _ = entered(study, cohort, pool, task, n)
             try:
                 for replicate in range(study.protocol.replicates):
-                    _split(study, pool, task, n, replicate)
+                    _split(study, own, task, n, replicate)
             except InputError as error:
                 yield f"task {task!r}: {error}"
+
+
+def _wrong_or_late(study: Study, cohort: Cohort, targets: Mapping[str, Target]) -> Iterator[str]:
+    if study.protocol.label_noise:
+        yield (
+            f"{study.protocol.label_noise:.0%} of the participants have a wrong label in training and validation, on purpose; "
+            "the test is by the true ones"
+        )
+    enter = study.protocol.enter
+    if enter is None:
+        return
+    for task, target in targets.items():
+        pool = _pool(study, cohort, task, target, task_labels(study, cohort, task, target))
+        values = [f"n = {n}: {'+'.join(entered(study, cohort, pool, task, n)[1])}" for n in study.protocol.sizes]
+        yield f"{enter.column} enters with size in {task}: {', '.join(values)}"
 
 
 def _never_tested(study: Study, cohort: Cohort) -> Iterator[str]:

@@ -61,6 +61,21 @@ def resolved(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, **given}
 
 
+class EnterPart(Part):
+    """Sites (or cohorts) that enter with size: the values of a column, in the order in which they do; most people first if none."""
+
+    column: str
+    order: tuple[str, ...] = ()
+
+    @field_validator("order")
+    @classmethod
+    def _once_each(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({value for value in order if order.count(value) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(map(repr, twice))} would enter twice; name each value once")
+        return order
+
+
 class ProtocolPart(Part):
     """How learning curves are drawn: sizes, replicates, and every choice that can be made; the defaults are the talk's.
 
@@ -72,7 +87,9 @@ class ProtocolPart(Part):
     `choose` says what of the validation chooses among settings, `keep` whether test predictions of the chosen setting or of
     all are kept, `search` whether every setting is trained to the end or only the best third goes on, twice (`halving`).
 
-    `label_noise` is the share of the people who have a wrong label in training and validation, never in test.
+    `enter` names a column whose values enter with size: training and validation rows come from the fewest first values that
+    have enough, and so do test rows that are not of held-out people. `label_noise` is the share of the people who have a wrong
+    label in training and validation, never in test.
 
     `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
     trained on, and are never tested. `seen` says what becomes of people whom a model of the study was pretrained on: they are
@@ -91,6 +108,7 @@ class ProtocolPart(Part):
     validation_size: int | None = Field(None, ge=SMALLEST_VALIDATION)
     folds: int = Field(5, ge=FEWEST_FOLDS, le=MOST_FOLDS)
     stratify: bool = False
+    enter: EnterPart | None = None
     label_noise: float = Field(0.0, ge=0, lt=1)
     choose: Literal["score", "loss"] = "score"
     keep: Literal["chosen", "all"] = "chosen"

@@ -49,6 +49,7 @@ FIT_FIELDS = pa.schema(
         ("n_effective_participants", pa.float64()),
         ("n_validation_images", pa.int64()),
         ("n_test_images", pa.int64()),
+        ("entered", pa.string()),
         ("error", pa.string()),
     ]
 )

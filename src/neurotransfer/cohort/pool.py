@@ -1,7 +1,7 @@
 """What splits are drawn from: the rows of a cohort, those of held-out people, and the images or people that are drawn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,10 @@ class Pool:
         for index, rows in enumerate((self.rows, self.held)):
             found[index, self.classes[rows], self.people.codes[rows]] = True
         return found.sum(axis=2)
+
+    def only(self, is_row: np.ndarray) -> "Pool":
+        """The same with some of the rows to train on, (n_rows,); every class must still be in every part, held-out people stay."""
+        return replace(self, rows=self.rows[is_row[self.rows]])
 
     def _sorted(self, rows: np.ndarray) -> np.ndarray:
         if (np.diff(rows) > 0).all():

@@ -12,6 +12,8 @@ from neurotransfer.cohort.splits import Split, check_split, fifth, proportional
 from neurotransfer.errors import InputError
 
 MOST_DRAWS = 1000
+# a pool of which so many draws fail is not enough
+FEW_DRAWS = 50
 
 
 def draw_split(pool: Pool, n: int, choices: Choices, generators: Callable[[str], np.random.Generator]) -> Split:
@@ -44,6 +46,32 @@ def draw_split(pool: Pool, n: int, choices: Choices, generators: Callable[[str],
         if split is not None:
             return check_split(split, pool.people)
     raise InputError(_too_few(pool, n, choices))
+
+
+def is_enough(pool: Pool, n: int, choices: Choices, generators: Callable[[str], np.random.Generator]) -> bool:
+    """Whether splits of a size can be drawn from a pool that has n and the validation part beside, with replacement too.
+
+    A pool of which `FEW_DRAWS` draws fail, for want of people or of a class in a part, is not enough.
+
+    Args:
+        pool: from `make_pool`.
+        n: how many images, or people, to train on.
+        choices: how splits are drawn.
+        generators: sources of randomness by name, as for `draw_split`.
+
+    Example:
+        >>> [is_enough(make_pool(np.arange(size)), 50, Choices(), lambda _: np.random.default_rng(0)) for size in (59, 60)]
+        [False, True]
+    """
+    is_person = choices.count == "participants" or choices.images == "one"
+    if (len(pool.persons) if is_person else len(pool.rows)) < n + choices.to_validate(n):
+        return False
+    try:
+        _require_people(pool, n, choices)
+    except InputError:
+        return False
+    draws = {name: generators(name) for name in _streams(choices)}
+    return any(_draw(pool, n, choices, draws) is not None for _ in range(FEW_DRAWS))
 
 
 def bootstrap_split(

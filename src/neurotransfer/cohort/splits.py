@@ -14,13 +14,14 @@ class Split:
     """Rows of a cohort: `train` (with repeats when bootstrapped), `validation` and `test`, each an integer array.
 
     `folds` (len(train),) is the fold of every training row, from 0, where folds of the training rows are the validation:
-    `validation` is then empty.
+    `validation` is then empty. `entered` are the values of a column whose people it was drawn from, where these enter with size.
     """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     folds: np.ndarray | None = None
+    entered: tuple[str, ...] = ()
 
 
 def check_split(split: Split, participants: np.ndarray | People) -> Split:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from neurotransfer.benchmark.effort import RUN_ON, Line, Span, epochs_together, expected_epochs, seconds_of_fits
 from neurotransfer.benchmark.study import parse_study
 from neurotransfer.cohort import Split
+from neurotransfer.pretrain.parts import TrainingPart
 from neurotransfer.training import Recipe
 from neurotransfer.training.halving import best_third, rungs
 
@@ -49,6 +50,14 @@ def test_halving_never_trains_more_and_every_setting_passes_the_first_rung(every
     if len(every) > 1 and rungs(every):
         assert halved.most >= sum(rungs(every)[0])
         assert len(best_third(dict.fromkeys(range(len(every)), 0.0))) < len(every)
+
+
+def test_steps_are_as_many_epochs_as_the_images_of_a_split_make_of_them(tiny_values):
+    study = study_of(tiny_values).model_copy(update={"training": TrainingPart(epochs=9, patience=9, steps=40)})
+    line = Line(begun=0.0, epoch=1.0, image=0.0)
+    for n, epochs in ((8, 40), (40, 8), (80, 4)):
+        split = Split(np.arange(n), np.arange(n, n + 5), NOBODY)
+        assert seconds_of_fits(study, study.strategies[0], split, line).most == 9 * epochs
 
 
 def study_of(tiny_values, **protocol):

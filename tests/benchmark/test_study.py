@@ -178,8 +178,16 @@ def test_a_study_survives_its_own_values():
 def test_training_options_become_a_recipe():
     study = parse_study(SMALLEST | {"precision": "bfloat16", "training": {
         "warm_up": 1.0, "ema": 0.9, "micro_batch": 2, "layer_decay": 0.8, "augmentation": "light", "flip": False,
+        "steps": 500, "lr_growth": 0.5, "settle": False, "head_first": 3, "anchor": 0.1,
     }})  # fmt: skip
     recipe = study.training.recipe
+    assert (recipe.steps, recipe.lr_growth, recipe.settle, recipe.head_first, recipe.anchor) == (
+        500,
+        0.5,
+        False,
+        3,
+        0.1,
+    )
     assert (recipe.warm_up, recipe.ema, recipe.micro_batch, recipe.layer_decay) == (1.0, 0.9, 2, 0.8)
     assert recipe.augmentation == preset("light", False)
     assert study.precision == "bfloat16"
@@ -190,7 +198,9 @@ def test_training_options_become_a_recipe():
 @pytest.mark.parametrize(
     ("more", "said"),
     [({"precision": "half"}, "precision"), ({"training": {"augmentation": "heavy"}}, "augmentation"),
-     ({"training": {"epochs": 2, "warm_up": 3}}, "longer than the training"), ({"training": {"ema": 1.0}}, "ema")],
+     ({"training": {"epochs": 2, "warm_up": 3}}, "longer than the training"), ({"training": {"ema": 1.0}}, "ema"),
+     ({"training": {"epochs": 2, "head_first": 3}}, "head_first .3 epochs.*longer than the training"),
+     ({"training": {"steps": -1}}, "steps"), ({"training": {"lr_growth": 3}}, "lr_growth")],
 )  # fmt: skip
 def test_engines_and_recipes_that_cannot_be_are_refused_with_the_study(more, said):
     with pytest.raises(StudyError, match=said):

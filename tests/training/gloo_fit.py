@@ -23,7 +23,7 @@ TARGETS = [Target("age", "continuous"), Target("sex", "binary", classes=("F", "M
 MORE = {
     "plain": {},
     "everything": {"ema": 0.8, "learned_weights": True, "layer_decay": 0.7, "warm_up": 0.5, "weight_decay": 0.1,
-                   "augmentation": preset("light")},
+                   "augmentation": preset("light"), "head_first": 1, "anchor": 5.0},
 }  # fmt: skip
 # a loss of few images at once is so steep that rounding alone moves it; small steps keep it near
 LR = {"plain": 1e-3, "everything": 1e-4}

@@ -15,9 +15,9 @@ from neurotransfer.training import Checkpoint, Engine, Examples, Recipe, fit, us
 from neurotransfer.training.augment import preset
 
 AGE, SEX = Target("age", "continuous"), Target("sex", "binary", classes=("F", "M"))
-# everything that has a state: dropout, moments, moving average, learned weights, augmentation, parts of batches
+# everything that has a state: dropout, moments, moving average, learned weights, augmentation, parts of batches, the start
 RECIPE = Recipe(epochs=4, batch_size=4, lr=1e-2, weight_decay=0.1, warm_up=0.5, micro_batch=2, ema=0.9, layer_decay=0.7,
-                learned_weights=True, augmentation=preset("light"), patience=4)  # fmt: skip
+                learned_weights=True, augmentation=preset("light"), patience=4, head_first=1, anchor=2.0)  # fmt: skip
 
 
 class StoppedError(Exception):

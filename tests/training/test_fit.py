@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -370,6 +371,83 @@ def test_learned_weights_let_a_target_that_is_noise_fade():
     assert np.corrcoef(predicted, labels[150:])[0, 1] > 0.99
     # half a loss and a log variance: with its best one a target's share of the training loss can be negative
     assert history.table[-1]["train_loss"] < history.table[0]["train_loss"]
+
+
+def test_heads_learn_first_and_the_encoder_after_them():
+    inputs, labels = volumes(8)
+    net, seen = network(), []
+    began = state(net)
+
+    def note(row, _):
+        seen.append((state(net.encoder), state(net.heads)))
+
+    recipe = Recipe(epochs=3, batch_size=4, lr=1e-2, head_first=2, weight_decay=0.5)
+    fit(net, examples(inputs, labels, range(6)), examples(inputs, labels, range(6, 8)), recipe, seed=0, on_epoch=note)
+    weights = [name for name, _ in net.encoder.named_parameters()]
+    for place, moved in ((0, False), (1, False), (2, True)):
+        encoder, heads_then = seen[place]
+        before = {name: began[f"encoder.{name}"] for name in weights}
+        assert all(torch.equal(encoder[name], before[name]) for name in weights) != moved
+        assert not torch.equal(heads_then["age.weight"], began["heads.age.weight"])
+    assert not torch.equal(seen[0][1]["age.weight"], seen[1][1]["age.weight"])
+
+
+def test_the_encoder_starts_its_moments_after_the_heads():
+    """What comes after the heads is a fit of its own: AdamW knows nothing of the encoder's earlier gradients."""
+    inputs, labels = volumes(8)
+    net = network()
+    parts = examples(inputs, labels, range(6)), examples(inputs, labels, range(6, 8))
+    training = module.Training([net], *parts, [Recipe(epochs=3, batch_size=3, lr=1e-2, head_first=1)], seed=0)
+    optimiser, value = training.learners[0].optimiser, net.encoder.blocks[0][0].weight
+    training.until(1)
+    assert value not in optimiser.state
+    assert optimiser.state[net.head("age").weight]["step"] == 2
+    training.until(2)
+    assert optimiser.state[value]["step"] == 2
+
+
+def test_patience_counts_from_where_everything_learns():
+    inputs, labels = line()
+    parts = [examples(inputs, labels, rows) for rows in (range(40), range(40, 60))]
+    for head_first, epochs in ((0, 3), (1, 3), (5, 7)):
+        # nothing moves, so that the first epoch stays the best
+        history = fit(heads(inputs), *parts, Recipe(epochs=20, lr=0.0, patience=2, head_first=head_first), seed=0)
+        assert (history.best_epoch, history.epochs) == (1, epochs)
+
+
+def test_an_anchor_is_a_share_of_the_way_back_before_each_step():
+    """One step by hand: AdamW's from where the pull leaves the weights, at the gradient of where they were."""
+    inputs, labels = volumes(4)
+    free, held = network(), network()
+    parts = examples(inputs, labels, range(4)), None
+    fit(free, *parts, Recipe(epochs=1, batch_size=4, lr=1e-2), seed=0)
+    fit(held, *parts, Recipe(epochs=1, batch_size=4, lr=1e-2, anchor=7.0), seed=0)
+    # at the start there is nothing to pull at
+    assert same(state(free), state(held))
+    twice = [network() for _ in range(3)]
+    for net, anchor in zip(twice, (0.0, 7.0, 0.5 / 1e-2), strict=True):
+        recipe = Recipe(epochs=2, batch_size=4, lr=1e-2, anchor=anchor, patience=2)
+        fit(net, *parts, recipe, seed=0)
+    began = network().encoder.blocks[0][0].weight
+    loose, firm, firmer = [(net.encoder.blocks[0][0].weight - began).norm() for net in twice]
+    assert firmer < firm < loose
+
+
+def test_unsettled_statistics_are_the_moving_average_of_the_steps():
+    inputs, labels = volumes(9)
+    moved, settled = network(), network()
+    parts = examples(inputs, labels, range(6)), examples(inputs, labels, range(6, 9))
+    recipe = Recipe(epochs=1, batch_size=3, lr=1e-9)
+    fit(settled, *parts, recipe, seed=0)
+    fit(moved, *parts, replace(recipe, settle=False), seed=0)
+    norm, other = moved.encoder.blocks[0][1], settled.encoder.blocks[0][1]
+    # two steps of momentum 0.1 from mean 0 and variance 1; the weights have not moved to speak of
+    assert norm.num_batches_tracked == 2
+    torch.testing.assert_close(norm.running_mean, (1 - 0.9**2) * other.running_mean, rtol=0.2, atol=0.02)
+    assert not torch.equal(norm.running_var, other.running_var)
+    torch.testing.assert_close(
+        moved.encoder.blocks[0][0].weight, settled.encoder.blocks[0][0].weight, rtol=0, atol=1e-7
+    )
 
 
 def test_targets_that_have_a_side_are_never_mirrored(monkeypatch):

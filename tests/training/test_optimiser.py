@@ -11,7 +11,7 @@ from torch import nn
 from neurotransfer.models import SFCN
 from neurotransfer.models.network import Identity, Network
 from neurotransfer.targets import Target
-from neurotransfer.training.optimiser import LearnedWeights, MovingAverage, make_optimiser, set_lr, share_of_lr
+from neurotransfer.training.optimiser import Anchor, LearnedWeights, MovingAverage, make_optimiser, set_lr, share_of_lr
 from neurotransfer.training.recipe import Recipe
 
 AGE, SEX = Target("age", "continuous"), Target("sex", "binary", classes=("F", "M"))
@@ -93,6 +93,38 @@ def test_the_course_rises_to_one_and_falls_to_nearly_zero(epochs, steps, warm_up
     assert highest <= rising + 1
     if not recipe.warm_up:
         assert course[0] == 1.0
+
+
+@given(head=st.integers(0, 5), epochs=st.integers(1, 9), steps=st.integers(1, 7), warm_up=st.floats(0, 1))
+def test_while_the_heads_learn_the_rate_is_full_and_the_course_comes_after_it(head, epochs, steps, warm_up):
+    later = Recipe(epochs=epochs, warm_up=warm_up)
+    recipe = Recipe(epochs=head + epochs, warm_up=warm_up, head_first=head)
+    course = [share_of_lr(step, steps, recipe) for step in range((head + epochs) * steps)]
+    assert course[: head * steps] == [1.0] * (head * steps)
+    assert course[head * steps :] == [share_of_lr(step, steps, later) for step in range(epochs * steps)]
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.5])
+def test_an_anchor_pulls_the_encoder_to_its_start_at_the_rate_of_each_group(decay):
+    net = network()
+    optimiser = make_optimiser(net, Recipe(lr=0.2, layer_decay=decay))
+    anchor = Anchor(net.encoder, optimiser, 2.0)
+    start = [value.detach().clone() for value in net.parameters()]
+    heads = {id(value) for value in net.heads.parameters()}
+    rates = {id(value): group["base"] for group in optimiser.param_groups for value in group["params"]}
+    with torch.no_grad():
+        for value in net.parameters():
+            value += 1
+    set_lr(optimiser, 0.5)
+    anchor.pull()
+    for value, began in zip(net.parameters(), start, strict=True):
+        share = 0.0 if id(value) in heads else 2.0 * 0.5 * rates[id(value)]
+        torch.testing.assert_close(value.detach(), began + 1 - share)
+    # never beyond the start
+    anchor.strength = 1e6
+    anchor.pull()
+    for value, began in zip(net.parameters(), start, strict=True):
+        torch.testing.assert_close(value.detach(), began + 1 if id(value) in heads else began)
 
 
 def test_without_warm_up_it_is_half_a_cosine():

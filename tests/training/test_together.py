@@ -73,6 +73,25 @@ def test_each_is_as_it_is_alone(shape, dropout):
             assert row["validation_loss"] == pytest.approx(its["validation_loss"], rel=1e-3)
 
 
+@pytest.mark.parametrize("shape", [EVEN, ODD])
+def test_heads_first_anchors_and_statistics_are_each_network_s_own(shape):
+    train, validation = data(shape)
+    recipes = [
+        Recipe(epochs=2, batch_size=3, lr=1e-3, head_first=1, anchor=30.0, lr_growth=0.1),
+        Recipe(epochs=2, batch_size=3, lr=1e-3, anchor=300.0),
+        Recipe(epochs=2, batch_size=3, lr=1e-3, settle=False),
+    ]
+    together = networks([0, 0, 0])
+    alone = copy.deepcopy(together)
+    fit_together(together, train, validation, recipes, seed=5)
+    for network, other, recipe in zip(together, alone, recipes, strict=True):
+        fit(other, train, validation, recipe, seed=5)
+        like(network, other, exactly=shape == ODD)
+    # and they are not without effect
+    firsts = [network.encoder.blocks[0][0].weight for network in together]
+    assert not any(torch.equal(one, other) for one, other in ((firsts[0], firsts[1]), (firsts[1], firsts[2])))
+
+
 def test_the_order_of_the_others_does_not_matter():
     train, validation = data(EVEN)
     first, second = networks(range(3)), networks(range(3))

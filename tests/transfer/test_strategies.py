@@ -28,6 +28,7 @@ from neurotransfer.transfer import (
     settings,
     whole_network,
 )
+from neurotransfer.transfer.adapt import refit
 from neurotransfer.transfer.strategies import SETTINGS, allowed_settings
 
 loop = importlib.import_module("neurotransfer.training.fit")
@@ -145,6 +146,46 @@ def test_the_own_settings_of_every_strategy_pass_the_check_and_counts_come_out_w
     tried = settings(get_strategy("finetuned"), {"batch_size": np.array([4.0, 8.0]), "lr": (1e-3,)})
     assert tried == [{"batch_size": 4, "lr": 1e-3}, {"batch_size": 8, "lr": 1e-3}]
     assert all(type(setting["batch_size"]) is int for setting in tried)
+
+
+def test_switches_and_counts_of_training_are_settings_of_whatever_is_trained():
+    options = {"steps": [0, 40.0], "lr_growth": [-0.5], "settle": [1.0, 0], "head_first": [2.0], "anchor": [0.0, 0.1]}
+    for name in ("finetuned", "baseline", "perceptron"):
+        tried = settings(get_strategy(name), options)
+        assert len(tried) == 8
+        assert all(type(each[key]) is int for each in tried for key in ("steps", "settle", "head_first"))
+    with pytest.raises(InputError, match="unknown setting 'anchor'"):
+        settings(get_strategy("frozen"), {"anchor": [0.1]})
+    for wrong, said in (
+        ({"settle": [2]}, r"1 \(yes\) or 0 \(no\)"), ({"steps": [0.5]}, "whole number of 0"), ({"lr_growth": [3]}, "-2 to 2"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            settings(get_strategy("finetuned"), wrong)
+
+
+def test_a_strong_anchor_keeps_the_encoder_where_it_began_and_heads_first_leave_it(model, volumes):
+    first = "blocks.0.0.weight"
+    given, far = model.network.encoder.state_dict()[first], {}
+    for name, more in (("free", {}), ("held", {"anchor": 90.0}), ("heads", {"head_first": 2})):
+        fitted = fitted_on("finetuned", model, *volumes, setting={"lr": 1e-2, "dropout": 0.0} | more)[2]
+        far[name] = float((fitted.network.encoder.state_dict()[first] - given).norm())
+    assert far["heads"] == 0
+    assert 0 < far["held"] < 0.5 * far["free"]
+
+
+def test_settings_of_unlike_lengths_in_steps_are_each_alone(model, volumes):
+    """Also refitted after folds: for the mean of their best epochs, without steps."""
+    heads, labels = volumes
+    source = source_of("baseline", model)
+    inputs = given_to(source, heads, model)
+    tried = [{"steps": 2}, {"steps": 9, "lr_growth": 0.5}, {"head_first": 1}]
+    together = list(fit_settings(source, inputs, AGE, labels, SPLIT, tried, RECIPE, 0, halving=False))
+    assert [fitted.epochs for fitted in together] == [1, 5, 2]
+    for setting, fitted in zip(tried, together, strict=True):
+        alone = fit_setting(source, inputs, AGE, labels, SPLIT, setting, RECIPE, 0)
+        assert same(copied(fitted.network), copied(alone.network))
+    again = refit(source, inputs, AGE, labels, SPLIT.train, tried[1], RECIPE, 0, 3)
+    assert again.epochs == again.best_epoch == 3
 
 
 @pytest.mark.parametrize("name", NAMES)

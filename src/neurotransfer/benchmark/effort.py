@@ -88,11 +88,12 @@ def epochs_together(recipes: Sequence[Recipe], halving: bool) -> Span:
 def seconds_of_fits(study: Study, part: StrategyPart, split: Split, line: Line) -> Span:
     """Seconds of a cell whose settings are trained by gradients: fits, those of folds, predictions of test and training rows."""
     recipes = [recipe_of(study.training.recipe, each) for each in settings(get_strategy(part.strategy), part.grid)]
-    epochs = epochs_together(recipes, study.protocol.search == "halving")
     parts = [own for own, _ in parts_of(split, 0)]
     total = Span()
     for own in parts:
         begun = line.begun * len(recipes)
+        here = [recipe.on(len(own.train)) for recipe in recipes]
+        epochs = epochs_together(here, study.protocol.search == "halving")
         total += line.seconds(epochs, len(own.train)) + Span(begun, begun)
         if study.protocol.validation == "fixed":
             # of a line, a fifth is validated in every epoch

@@ -26,6 +26,7 @@ from neurotransfer.training import Engine, features, use
 from neurotransfer.training.together import most_together
 from neurotransfer.transfer import Source, get_strategy, inputs_of, predict_rows, settings
 from neurotransfer.transfer.search import search
+from neurotransfer.transfer.strategies import OF_LENGTH
 
 # scans that are read, and seconds that reading them, one strategy and one cell may take
 FEWEST_SCANS, MOST_SCANS, SCANS_S = 3, 16, 3.0
@@ -186,8 +187,7 @@ def _time_training(tried: _Tried, title: str, task: str, sizes: list[int]) -> No
 
         def run(m: int, epochs: int, group: int) -> None:
             # the settings differ in what is learnt and not in how long a step takes, but for their batches
-            own = [{name: value for name, value in each.items() if name not in ("epochs", "patience", "warm_up")}
-                   for each in options[:group]]  # fmt: skip
+            own = [{name: value for name, value in each.items() if name not in OF_LENGTH} for each in options[:group]]
             rows = np.resize(known, m + max(1, m // 5))
             some = Split(rows[:m], rows[m:], rows[:0])
             last[:] = list(search(source, inputs, target, labels, some, own, recipe.lasting(epochs), 0))

@@ -83,6 +83,11 @@ class TrainingPart(Part):
     micro_batch: int = Field(0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
     layer_decay: float = Field(1.0, ge=0, le=1)
+    steps: int = Field(0, ge=0)
+    lr_growth: float = Field(0.0, ge=-2, le=2)
+    settle: bool = True
+    head_first: int = Field(0, ge=0)
+    anchor: float = Field(0.0, ge=0)
     augmentation: Literal["none", "light", "standard"] = "none"
     flip: bool = True
 

@@ -150,7 +150,7 @@ def _train(
     with seeded(integer_seed(study.seed, "pretrain", "weights", member)):
         network = Network(build_encoder(network_part.architecture, network_part.arguments), targets)
     # no head is seen by two members, nor by one of them and in validation
-    first = study.heads.validation + member * study.training.epochs * n
+    first = study.heads.validation + member * study.training.recipe.on(n).epochs * n
     learn = SimulatedExamples(
         SimulatedVolumes(heads, first, n), np.arange(n), {}, heads=heads, groups=tuple(study.targets), first=first
     )

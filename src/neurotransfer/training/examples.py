@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neurotransfer.errors import InputError
 from neurotransfer.training.inference import as_batch
+from neurotransfer.training.recipe import batches_an_epoch
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -77,16 +78,13 @@ class History:
 
 
 def batches(n: int, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """A random order of n examples in near equal batches; none has a single example unless that was asked for.
+    """A random order of n examples in near equal batches, see `batches_an_epoch`.
 
     Example:
         >>> [len(batch) for batch in batches(9, 4, np.random.default_rng(0))]
         [3, 3, 3]
     """
-    count = -(-n // batch_size)
-    if batch_size > 1:
-        count = max(1, min(count, n // 2))
-    return np.array_split(generator.permutation(n), count)
+    return np.array_split(generator.permutation(n), batches_an_epoch(n, batch_size))
 
 
 def ahead(items: Sequence[T], load: Callable[[T], U], *, is_quick: bool = False) -> Iterator[tuple[T, U]]:

@@ -106,6 +106,7 @@ class Training:
         processes: Processes | None = None,
     ) -> None:
         require_examples(train, validation)
+        recipes = [recipe.on(len(train)) for recipe in recipes]
         if not all(same_batches(recipes[0], recipe) for recipe in recipes):
             raise InputError(
                 f"networks that are trained together have the same {', '.join(SHARED)}; fit them one by one"
@@ -278,7 +279,7 @@ class Training:
         return {
             "network": shapes, "targets": list(network.targets.values()), "seed": self.seed, "precision": current().kind,
             "training images": self.train.digest, "validation images": self.validation.digest if self.validation else "none",
-            "processes": self.processes.size, **vars(self.recipe),
+            "processes": self.processes.size, **self.recipe.facts,
         }  # fmt: skip
 
     def _save(self) -> None:

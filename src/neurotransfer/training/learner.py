@@ -15,7 +15,7 @@ from neurotransfer.models.network import Network
 from neurotransfer.seeding import integer_seed
 from neurotransfer.training.examples import Examples, History
 from neurotransfer.training.losses import masked_loss, target_losses
-from neurotransfer.training.optimiser import LearnedWeights, MovingAverage, make_optimiser, set_lr, share_of_lr
+from neurotransfer.training.optimiser import Anchor, LearnedWeights, MovingAverage, make_optimiser, set_lr, share_of_lr
 from neurotransfer.training.processes import Processes
 from neurotransfer.training.recipe import Recipe
 from neurotransfer.training.settle import settle_batch_norm
@@ -42,6 +42,7 @@ class Learner:
         self.weights = LearnedWeights(kinds).to(self.device) if recipe.learned_weights else None
         self.optimiser = make_optimiser(network, recipe, self.weights)
         self.average = MovingAverage(network, recipe.ema) if recipe.ema else None
+        self.anchor = Anchor(network.encoder, self.optimiser, recipe.anchor) if recipe.anchor else None
         self.history = History()
         self.best: dict[str, Tensor] | None = None
         self.stopped = False
@@ -89,15 +90,21 @@ class Learner:
             # they are no part of the network, whose gradients are exchanged by themselves
             if value.grad is not None:
                 value.grad = self.processes.total(value.grad) / self.processes.size
+        if number < self.recipe.head_first * steps_an_epoch:
+            # without a gradient AdamW neither moves a weight nor keeps moments of it
+            self.network.encoder.zero_grad(set_to_none=True)
+        elif self.anchor is not None:
+            self.anchor.pull()
         nn.utils.clip_grad_norm_(self.network.parameters(), MOST_GRADIENT)
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.network)
 
     def settle(self, train: Examples, at_once: int) -> None:
-        """Estimate the statistics of batch norms anew over the training images, so many at once."""
+        """Estimate the statistics of batch norms anew over the training images, so many at once, unless the recipe says no."""
         with self.own_random():
-            settle_batch_norm(self.network, train, at_once, self.processes)
+            if self.recipe.settle:
+                settle_batch_norm(self.network, train, at_once, self.processes)
 
     def finish_epoch(
         self, train_loss: float, found: Mapping[str, np.ndarray], validation: Examples | None
@@ -112,7 +119,8 @@ class Learner:
         if validation is None or row["validation_loss"] < self.history.best_loss:
             self.history.best_epoch, self.history.best_loss = row["epoch"], row["validation_loss"]
             self.best = copy.deepcopy(self.network.state_dict())
-        self.stopped = row["epoch"] - self.history.best_epoch >= self.recipe.patience
+        since = max(self.history.best_epoch, self.recipe.head_first)
+        self.stopped = row["epoch"] - since >= self.recipe.patience
         return row
 
     def _validated(self, found: Mapping[str, np.ndarray], validation: Examples) -> dict[str, float]:
@@ -149,6 +157,7 @@ class Learner:
             "optimiser": self.optimiser.state_dict(),
             "weights": None if self.weights is None else self.weights.state_dict(),
             "average": None if self.average is None else (self.average.average, self.average.steps),
+            "start": None if self.anchor is None else self.anchor.start,
             "best": self.best,
             "table": history.table,
             "best_epoch": history.best_epoch,
@@ -169,6 +178,8 @@ class Learner:
         if self.average is not None:
             average, self.average.steps = state["average"]
             self.average.average = [value.to(self.device) for value in average]
+        if self.anchor is not None:
+            self.anchor.restore(state["start"])
         self.best, self.stopped = state["best"], state["stopped"]
         history = self.history
         history.table, history.notes = list(state["table"]), list(state["notes"])

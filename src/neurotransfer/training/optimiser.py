@@ -1,7 +1,7 @@
 """What moves the weights: AdamW with rates by depth, the course of the learning rate, a moving average, learned weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,11 +58,16 @@ def make_optimiser(network: Network, recipe: Recipe, weights: LearnedWeights | N
 def share_of_lr(step: int, steps_an_epoch: int, recipe: Recipe) -> float:
     """The learning rate of a step (from 0) as a share of the full one: a linear warm-up, then half a cosine to 0.
 
+    While the heads alone learn it is 1, and the course begins after that.
+
     Example:
         >>> [round(share_of_lr(step, 2, Recipe(epochs=3, warm_up=1)), 2) for step in range(6)]
         [0.5, 1.0, 1.0, 0.85, 0.5, 0.15]
     """
-    rising, whole = recipe.warm_up * steps_an_epoch, recipe.epochs * steps_an_epoch
+    rising, whole = recipe.warm_up * steps_an_epoch, (recipe.epochs - recipe.head_first) * steps_an_epoch
+    step -= recipe.head_first * steps_an_epoch
+    if step < 0:
+        return 1.0
     if step < rising:
         return min(1.0, (step + 1) / rising)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(whole - rising, 1)))
@@ -72,6 +77,34 @@ def set_lr(optimiser: torch.optim.Optimizer, share: float) -> None:
     """Set the rate of every group to a share of its full one."""
     for group in optimiser.param_groups:
         group["lr"] = group["base"] * share
+
+
+class Anchor:
+    """Where the weights of an encoder started, and the pull back to it: w - lr * strength * (w - start) at every step.
+
+    It is decoupled from the gradients, as AdamW's weight decay is, which pulls to 0 in its place (L2-SP: Li, Grandvalet &
+    Davoine 2018, ICML). Every weight is pulled at the rate of its own group.
+    """
+
+    def __init__(self, encoder: nn.Module, optimiser: torch.optim.Optimizer, strength: float) -> None:
+        own = {id(value) for value in encoder.parameters()}
+        self.optimiser, self.strength = optimiser, strength
+        self.held = [[value for value in group["params"] if id(value) in own] for group in optimiser.param_groups]
+        self.start = [[value.detach().clone() for value in group] for group in self.held]
+
+    def pull(self) -> None:
+        """Move every weight at the rates that the optimiser has now."""
+        with torch.no_grad():
+            for group, values, starts in zip(self.optimiser.param_groups, self.held, self.start, strict=True):
+                share = min(1.0, group["lr"] * self.strength)
+                for value, start in zip(values, starts, strict=True):
+                    value.lerp_(start, share)
+
+    def restore(self, start: Sequence[Sequence[Tensor]]) -> None:
+        """Take up where the weights of an earlier process started."""
+        for group, kept in zip(self.start, start, strict=True):
+            for value, other in zip(group, kept, strict=True):
+                value.copy_(other)
 
 
 class MovingAverage:

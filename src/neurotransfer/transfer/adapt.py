@@ -119,7 +119,16 @@ def refit(
     split = Split(rows, NOBODY, NOBODY)
     if source.strategy.solver != "gradient":
         return fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
-    job = _job(source, inputs, target, labels, split, [setting], [recipe_of(recipe, setting).lasting(epochs)], seed)
+    job = _job(
+        source,
+        inputs,
+        target,
+        labels,
+        split,
+        [setting],
+        [recipe_of(recipe, setting).on(len(rows)).lasting(epochs)],
+        seed,
+    )
     (outcome,) = train_jobs([replace(job, validation=None)])
     if isinstance(outcome, Exception):
         raise outcome
@@ -174,7 +183,7 @@ def _job(
     train, validation = (
         Examples(inputs, rows, {target.name: labels[rows]}) for rows in (split.train, split.validation)
     )
-    return Job(source, target, tried, recipes, train, validation, seed)
+    return Job(source, target, tried, [each.on(len(train)) for each in recipes], train, validation, seed)
 
 
 def _fitted(trained: Trained) -> Fitted:

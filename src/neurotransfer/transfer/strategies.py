@@ -20,6 +20,11 @@ _WHOLE: tuple[str, Callable[[float], bool]] = (
     "a whole number of 1 or more",
     lambda value: value >= 1 and value % 1 == 0,
 )
+_COUNT: tuple[str, Callable[[float], bool]] = (
+    "a whole number of 0 (off) or more",
+    lambda value: value >= 0 and value % 1 == 0,
+)
+_YES_NO: tuple[str, Callable[[float], bool]] = ("1 (yes) or 0 (no)", lambda value: value in (0, 1))
 # what a setting may be, in words and as a check
 SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "lr": _POSITIVE,
@@ -31,12 +36,19 @@ SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "warm_up": ("a number of epochs, 0 or more", lambda value: 0 <= value < math.inf),
     "ema": ("a number from 0 to below 1", lambda value: 0 <= value < 1),
     "layer_decay": ("a number from 0 to 1", lambda value: 0 <= value <= 1),
+    "steps": _COUNT,
+    "lr_growth": ("a number from -2 to 2", lambda value: -2 <= value <= 2),
+    "settle": _YES_NO,
+    "head_first": _COUNT,
+    "anchor": ("a number of 0 or more", lambda value: 0 <= value < math.inf),
     "penalty": _POSITIVE,
     "width": _WHOLE,
     "depth": _WHOLE,
 }
 # settings that are no part of a recipe: what the network of a setting is built with
 OF_NETWORK = ("width", "depth")
+# settings that say how long is trained and not how long a step takes
+OF_LENGTH = ("epochs", "patience", "warm_up", "steps", "head_first")
 
 
 @dataclass(frozen=True)
@@ -143,7 +155,8 @@ def settings(strategy: Strategy, grid: Mapping[str, Sequence[Any]] | None = None
         if name not in allowed:
             raise InputError(f"strategy {strategy.name!r}: {unknown('setting', name, allowed)}")
         _check_values(f"strategy {strategy.name!r}: setting {name!r}", name, values)
-    exact = [[int(value) if SETTINGS[name] is _WHOLE else value for value in values] for name, values in grid.items()]
+    whole = (_WHOLE, _COUNT, _YES_NO)
+    exact = [[int(value) if SETTINGS[name] in whole else value for value in values] for name, values in grid.items()]
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*exact)]
 
 
@@ -164,5 +177,5 @@ def allowed_settings(strategy: Strategy) -> tuple[str, ...]:
         return ()
     if strategy.solver == "exact":
         return ("penalty",)
-    trained = ("lr", "weight_decay", "batch_size", "epochs", "patience", "dropout", "warm_up", "ema", "layer_decay")
+    trained = tuple(name for name in SETTINGS if name not in ("penalty", *OF_NETWORK))
     return (*trained, *OF_NETWORK) if strategy.needs_columns else trained

@@ -239,6 +239,7 @@ def test_the_default_is_the_talk_and_every_choice_is_recorded():
         "stratify": False,
         "enter": None,
         "label_noise": 0.0,
+        "harmonise": None,
         "choose": "score",
         "keep": "chosen",
         "search": "full",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neurotransfer.benchmark.harmonised import harmonised
 from neurotransfer.benchmark.plan import Cell, learnt_labels, split_of, task_labels
 from neurotransfer.benchmark.records import TEST, TRAIN, VALIDATION, Columns, cell_path, keep
 from neurotransfer.benchmark.workspace import Workspace, prepared
@@ -93,6 +94,7 @@ def _try_all(
     rows, found = [_row(setting) for setting in tried], _no_predictions()
     try:
         source, inputs = given or prepared(work.workspace, cell.strategy, cell.task)
+        inputs = harmonised(study, work.workspace.cohort, source, inputs, work.split)
     except Exception as error:
         raise_of_the_machine(error)
         return [row | {"error": _text(error)} for row in rows], found

@@ -12,6 +12,7 @@ from neurotransfer.benchmark.by_column import (
     problems_of_held_out,
     problems_of_rows,
 )
+from neurotransfer.benchmark.harmonised import notes_of_harmonise, problems_of_harmonise
 from neurotransfer.benchmark.label_noise import with_wrong_labels
 from neurotransfer.benchmark.study import Study
 from neurotransfer.cohort import Cohort, Pool, Split, draw_split, make_pool
@@ -70,6 +71,7 @@ def targets_of(study: Study, cohort: Cohort) -> dict[str, Target]:
             problems.append(f"task {task!r}: {error}")
         problems += [f"task {task!r}: {problem}" for problem in problems_of_rows("where", part.where, cohort)]
     problems += [*problems_of_held_out(study, cohort), *problems_of_enter(study, cohort)]
+    problems += problems_of_harmonise(study, cohort)
     if study.subgroup is not None and study.subgroup not in cohort.table:
         problems.append(unknown("subgroup column", study.subgroup, cohort.table.columns))
     if problems:
@@ -162,6 +164,7 @@ def make_plan(study: Study, cohort: Cohort, cards: dict[str, Card], *, draw: boo
         *_otherwise_aligned(cohort, cards),
         *_never_tested(study, cohort),
         *_wrong_or_late(study, cohort, targets),
+        *notes_of_harmonise(study),
     ]
     left_out = {(task, title) for task, title, _ in _left_out(study, targets, cards)}
     cells = tuple(

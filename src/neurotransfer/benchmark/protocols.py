@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from neurotransfer.cohort import Choices
 from neurotransfer.cohort.choices import FEWEST_FOLDS, MOST_FOLDS, SMALLEST_VALIDATION
@@ -76,6 +76,20 @@ class EnterPart(Part):
         return order
 
 
+class HarmonisePart(Part):
+    """Features that are harmonised between the values of a column (sites), with the effects of other columns kept."""
+
+    column: str
+    keep: tuple[str, ...] = ()
+
+    @field_validator("keep")
+    @classmethod
+    def _once_each(cls, keep: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(keep)) < len(keep) or info.data.get("column") in keep:
+            raise ValueError("names a column twice, or the one that is harmonised; name each once")
+        return keep
+
+
 class ProtocolPart(Part):
     """How learning curves are drawn: sizes, replicates, and every choice that can be made; the defaults are the talk's.
 
@@ -90,6 +104,9 @@ class ProtocolPart(Part):
     `enter` names a column whose values enter with size: training and validation rows come from the fewest first values that
     have enough, and so do test rows that are not of held-out people. `label_noise` is the share of the people who have a wrong
     label in training and validation, never in test.
+
+    `harmonise` names a column between whose values (sites) features are harmonised by ComBat, fitted on the training people of
+    every cell alone; a table also names columns whose effects are kept. Strategies that learn from volumes are left as they are.
 
     `selection` is the share of the participants on whom a model of the study was chosen, see `is_selection`: they may be
     trained on, and are never tested. `seen` says what becomes of people whom a model of the study was pretrained on: they are
@@ -110,6 +127,7 @@ class ProtocolPart(Part):
     stratify: bool = False
     enter: EnterPart | None = None
     label_noise: float = Field(0.0, ge=0, lt=1)
+    harmonise: HarmonisePart | None = None
     choose: Literal["score", "loss"] = "score"
     keep: Literal["chosen", "all"] = "chosen"
     search: Literal["full", "halving"] = "full"
@@ -127,6 +145,11 @@ class ProtocolPart(Part):
         if name not in PROTOCOLS:
             raise ValueError(unknown("protocol", name, PROTOCOLS))
         return name
+
+    @field_validator("harmonise", mode="before")
+    @classmethod
+    def _is_a_column(cls, harmonise: Any) -> Any:
+        return {"column": harmonise} if isinstance(harmonise, str) else harmonise
 
     @field_validator("held_out", mode="before")
     @classmethod
@@ -164,6 +187,11 @@ def _contradictions(protocol: ProtocolPart) -> Iterator[str]:
         yield 'search = "halving" needs one validation set; give validation = "fifth" or search = "full"'
     if protocol.validation != "folds" and protocol.folds != Choices.folds:
         yield f'folds = {protocol.folds} goes with validation = "folds"; add it or leave out folds'
+    if protocol.validation == "folds" and protocol.harmonise is not None:
+        yield (
+            "harmonise needs one validation set: what it learns from all training rows would leak between their folds; give "
+            'validation = "fifth" or "fixed", or leave out harmonise'
+        )
     if protocol.validation == "fixed" and protocol.validation_size is None:
         yield f'validation = "fixed" needs validation_size = how many {protocol.count}, for example 20'
     if protocol.validation != "fixed" and protocol.validation_size is not None:

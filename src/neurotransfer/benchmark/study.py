@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from neurotransfer.benchmark.protocols import EnterPart, ProtocolPart
+from neurotransfer.benchmark.protocols import EnterPart, HarmonisePart, ProtocolPart
 from neurotransfer.cohort import Grid
 from neurotransfer.cohort.contract import Input
 from neurotransfer.cohort.recipes import RECIPES
@@ -200,6 +200,7 @@ def parse_study(values: dict[str, Any], source: str = "the study") -> Study:
     """A study from plain values; raises StudyError with all that is wrong."""
     parts: dict[str, type[BaseModel]] = {
         "cohort": CohortPart, "grid": InputPart, "network": NetworkPart, "models": ModelPart, "tasks": TaskPart,
-        "strategies": StrategyPart, "protocol": ProtocolPart, "enter": EnterPart, "training": TrainingPart,
+        "strategies": StrategyPart, "protocol": ProtocolPart, "enter": EnterPart, "harmonise": HarmonisePart,
+        "training": TrainingPart,
     }  # fmt: skip
     return parse(Study, values, source, parts)

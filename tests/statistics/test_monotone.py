@@ -168,7 +168,7 @@ def test_a_fit_to_noise_would_find_too_many_dips():
         curve, noise, weights = rng.standard_normal(6), rng.standard_normal((150, 6)), np.ones(6)
         depth = dips(curve, True).depth
         careless += np.mean(deepest(isotonic(curve[None, :], weights) + noise) >= depth) <= level
-        careful += np.mean(deepest(least_favourable(curve, noise, weights) + noise) >= depth) <= level
+        careful += np.mean(deepest(least_favourable(curve, noise.T @ noise / 150, weights) + noise) >= depth) <= level
     assert careless / n_studies > level + 3 * np.sqrt(level * (1 - level) / n_studies)
     assert careful / n_studies < level + 2 * np.sqrt(level * (1 - level) / n_studies)
 

@@ -109,10 +109,11 @@ def monotone_test(redrawn: Redrawn, higher_is_better: bool, weights: np.ndarray 
     places, curve, deviations = _known(redrawn)
     sign = 1.0 if higher_is_better else -1.0
     better, noise = sign * curve, sign * deviations
-    used = inverse_variances(noise) if weights is None else _checked(weights, redrawn)[places]
+    covariance = noise.T @ noise / len(noise)
+    used = inverse_variances(covariance) if weights is None else _checked(weights, redrawn)[places]
     fitted = isotonic(better[None, :], used)[0]
     depth, start, end = dips(np.where(redrawn.known, redrawn.curve, np.nan), higher_is_better)
-    chance = least_favourable(better, noise, used) + noise
+    chance = least_favourable(better, covariance, used) + noise
     chance_depths, chance_distances = deepest(chance), _distances(chance, used)
     distance = float(_distances(better[None, :], used)[0])
     low, high = np.nan, np.nan

@@ -207,6 +207,14 @@ def test_sizes_that_are_not_known_are_left_out():
     assert found.p_dip == pytest.approx(monotone_test(by_replicates(scores), True).p_dip, abs=0.001)
 
 
+def test_draws_without_a_score_at_some_size_are_left_out():
+    whole = by_standard_errors(np.array([0.0, 3.0, 1.0]), np.ones(3), 300)
+    holes = whole.deviations.copy()
+    holes[::3, 1], holes[1::3, 0] = np.nan, np.nan
+    found, expected = (monotone_test(Redrawn(whole.curve, noise), True) for noise in (holes, whole.deviations[2::3]))
+    assert (found.p_dip, found.low, found.high) == (expected.p_dip, expected.low, expected.high)
+
+
 def test_a_curve_without_any_dip():
     found = monotone_test(by_standard_errors(np.arange(4.0), np.full(4, 0.1)), True)
     assert (found.depth, found.start, found.end, found.distance) == (0, 0, 0, 0)

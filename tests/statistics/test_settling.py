@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurotransfer.errors import InputError
+from neurotransfer.published import published_curves
 from neurotransfer.statistics.dip_power import power_to_see, smallest_visible
+from neurotransfer.statistics.monotone import monotone_test
 from neurotransfer.statistics.redrawn import by_standard_errors
 from neurotransfer.statistics.redrawn_people import Predictions, people_scores
 from neurotransfer.statistics.settling import (
@@ -150,6 +152,21 @@ def test_as_many_replicates_as_are_needed_see_the_dip():
     after = by_standard_errors(curve, np.full(4, deviation / np.sqrt(needed)), 4000)
     # with less noise, rises that were flattened stay, which changes the power a little
     assert power_to_see(after, depth, 1, True) == pytest.approx(0.8, abs=0.12)
+
+
+def test_the_published_autism_curve_cannot_say_whether_it_dips():
+    """Of 0.033 in AUC, chance gives 0.03; it would take some hundred replicates more to know."""
+    curve = published_curves("april_asd")
+    redrawn = by_standard_errors(curve["value"].to_numpy(), curve["sem"].to_numpy())
+    found = monotone_test(redrawn, True)
+    assert (round(found.depth, 6), found.start, found.end) == (0.033, 2, 3)
+    assert found.p_dip > 0.3
+    assert found.expected_depth == pytest.approx(0.03, abs=0.005)
+    assert found.low < 0 < found.high
+    visible = smallest_visible(redrawn, 2, True)
+    assert visible == pytest.approx(0.07, abs=0.01)
+    noise = DipNoise(0.0, float((curve["sem"][2:4] ** 2).sum()), 0.0, 100)
+    assert 300 < replicates_needed(noise, found.depth, visible) < 600
 
 
 def test_what_makes_no_sense_is_refused():

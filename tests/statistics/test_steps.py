@@ -79,3 +79,9 @@ def test_shared_noise_makes_steps_surer():
 def test_a_level_that_is_none_is_refused(level):
     with pytest.raises(InputError, match=f"level is {level}"):
         steps(by_standard_errors(np.zeros(2), np.ones(2)), level=level)
+
+
+def test_draws_that_are_never_whole_are_refused():
+    deviations = np.array([[0.1, np.nan, 0.1], [np.nan, 0.1, 0.1], [0.1, 0.1, np.nan]])
+    with pytest.raises(InputError, match="no draw"):
+        steps(Redrawn(np.zeros(3), deviations))

@@ -118,9 +118,8 @@ def monotone_test(redrawn: Redrawn, higher_is_better: bool, weights: np.ndarray 
     distance = float(_distances(better[None, :], used)[0])
     low, high = np.nan, np.nan
     if depth > 0:
-        low, high = np.quantile(
-            depth + sign * (redrawn.deviations[:, start] - redrawn.deviations[:, end]), [0.025, 0.975]
-        )
+        first, last = np.searchsorted(places, [start, end])
+        low, high = np.quantile(depth + noise[:, first] - noise[:, last], [0.025, 0.975])
     whole = np.full(len(redrawn.curve), np.nan)
     whole[places] = sign * fitted
     tie = _ROUNDING * max(float(np.ptp(better)), float(np.abs(noise).max()))

@@ -33,7 +33,7 @@ def steps(redrawn: Redrawn, *, every_pair: bool = False, level: float = 0.95) ->
         level: the coverage, between 0 and 1.
 
     Raises:
-        InputError: when the level is no such number.
+        InputError: when the level is no such number, or no draw is known at all known sizes.
 
     Example:
         >>> from neurotransfer.statistics.redrawn import by_standard_errors
@@ -47,6 +47,8 @@ def steps(redrawn: Redrawn, *, every_pair: bool = False, level: float = 0.95) ->
     pairs = list(combinations(range(len(places)), 2) if every_pair else pairwise(range(len(places))))
     if not pairs:
         return ()
+    if not len(deviations):
+        raise InputError("steps: no draw is known at all sizes; allowed: one or more draws without NaN")
     starts, ends = np.array(pairs).T
     differences, varied = curve[ends] - curve[starts], deviations[:, ends] - deviations[:, starts]
     lows, highs = (

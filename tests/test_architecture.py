@@ -11,11 +11,23 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "neurotransfer"
 MODULES = sorted(SOURCE.rglob("*.py"))
-STAGES = {"simulate", "prepare", "pretrain", "transfer", "predict", "benchmark", "report", "explain", "view"}
+STAGES = {
+    "simulate",
+    "prepare",
+    "pretrain",
+    "transfer",
+    "predict",
+    "benchmark",
+    "report",
+    "explain",
+    "view",
+    "diagnose",
+}
 # stages meet through files; benchmark fits with transfer and pretrains the models that its study describes,
 # predict reads the columns of a table as transfer does and prepares raw scans, simulate shares only the grid,
 # pretrain learns from heads that simulate makes by the batch, and explain runs networks on scans as predict does, finetunes
-# on shuffled labels, and asks simulate where a target truly acts
+# on shuffled labels, and asks simulate where a target truly acts; diagnose reads and shows runs as report does and runs its
+# experiments with benchmark
 MAY_CALL = {
     ("benchmark", "transfer"),
     ("benchmark", "pretrain"),
@@ -26,6 +38,9 @@ MAY_CALL = {
     ("explain", "prepare"),
     ("explain", "transfer"),
     ("explain", "simulate"),
+    ("diagnose", "report"),
+    ("diagnose", "benchmark"),
+    ("diagnose", "transfer"),
 }
 PARTS = {
     "errors": set(),

@@ -4,6 +4,7 @@ from neurotransfer.cli import (  # noqa: F401
     catalogue,
     cohorts,
     converting,
+    diagnosing,
     explaining,
     explaining_embeddings,
     explaining_maps,

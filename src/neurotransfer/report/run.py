@@ -2,16 +2,11 @@
 
 from pathlib import Path
 
-from neurotransfer.artifacts import write_atomically
 from neurotransfer.errors import InputError
-from neurotransfer.pages.contents import figures_of
 from neurotransfer.pages.model import Page
-from neurotransfer.pages.render import render
-from neurotransfer.pages.static import save_figures, static_svg
+from neurotransfer.pages.written import require_page_name, write_page
 from neurotransfer.report.kinds import KINDS, kind_of
 from neurotransfer.report.page import Overlays, page_of
-
-SUFFIXES = (".html", ".htm")
 
 
 def report(
@@ -39,13 +34,9 @@ def report(
     """
     source = Path(run)
     path = Path(out) if out is not None else _beside(source)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"the page {str(path)!r} needs the ending {' or '.join(SUFFIXES)}; give another --out")
-    page = _page(source, published)
-    text = render(page, {figure.name: static_svg(figure) for figure in figures_of(page)})
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    if figures is not None:
-        save_figures(page, figures)
+    # before anything that takes long
+    require_page_name(path)
+    write_page(_page(source, published), path, Path(figures) if figures is not None else None)
     return path
 
 

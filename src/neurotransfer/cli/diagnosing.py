@@ -1,0 +1,80 @@
+"""The command that says why curves do not behave: diagnose."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurotransfer.cli.options import CORES, Workers, app, names, say
+from neurotransfer.errors import InputError
+
+
+@app.command()
+def diagnose(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run folder of benchmark; or a table of means (strategy, n, value, sem), or published:NAME for curves of the talk."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write; diagnosis.html in the run folder when not given.")
+    ] = None,
+    experiments: Annotated[
+        str,
+        typer.Option(
+            help="Runs of the study with one choice changed: names between commas, 'causes' for those that test a cause, 'all'."
+        ),
+    ] = "",
+    strategies: Annotated[str, typer.Option(help="Labels between commas; all when not given.")] = "",
+    sites: Annotated[str, typer.Option(help="The column of sites, for the experiments on them.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="The folder that paths of the study are relative to, as of benchmark.")
+    ] = None,
+    replicates: Annotated[
+        int, typer.Option(help="At most so many of the run's in an experiment; 0 for all.", min=0)
+    ] = 0,
+    reach: Annotated[
+        float | None, typer.Option(help="Say how many scans a score needs, for example an AUC of 0.8.")
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="A folder for every figure, as of report.")] = None,
+    workers: Workers = CORES,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the experiments will take; nothing is done.")
+    ] = False,
+) -> None:
+    """Why the curves of a run behave as they do: luck, double descent, the data, the model, the procedure.
+
+    Without --experiments from the tables of the run alone, in seconds; the page says which experiments would tell more.
+    """
+    from neurotransfer.diagnose.run import diagnose as run_diagnose
+    from neurotransfer.diagnose.trials import Asked, forecast_of, names_of
+    from neurotransfer.progress import bar
+
+    if dry_run and not experiments:
+        raise InputError("--dry-run says what experiments will take; give --experiments too, for example causes")
+    asked = Asked((), tuple(names(strategies)), sites, data, workers, replicates)
+    if experiments:
+        asked = Asked(names_of(names(experiments), Path(run), asked), *list(vars(asked).values())[1:])
+    if dry_run:
+        _say_forecast(forecast_of(Path(run), asked, bar))
+        return
+    path, analyses = run_diagnose(
+        run, out, asked=asked, reach=reach, figures=figures, progress=bar, tell=lambda text: say([text])
+    )
+    for each in analyses:
+        causes = ", ".join(finding.cause for finding in each.verdict.named) or "none"
+        print(f"{each.case.task.name}, {each.case.strategy}: {each.verdict.anomaly.kind}; named: {causes}")
+    print(f"The page lies in {path}")
+
+
+def _say_forecast(found: Mapping[str, Any]) -> None:
+    from neurotransfer.benchmark.pace import in_words
+
+    for name, forecast in found.items():
+        print(
+            f"{name}: {forecast.fits} fits, about {in_words(forecast.total.best)} (at most {in_words(forecast.total.most)})"
+        )
+    total = sum(forecast.total.best for forecast in found.values())
+    print(f"all of them about {in_words(total)}; finished ones are not done again")

@@ -1,0 +1,141 @@
+"""All that is known of the curves of a run: how they vary, whether they fall, what they would gain without each cause."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from neurotransfer.diagnose.anomaly import anomaly_of
+from neurotransfer.diagnose.case import Case, case_of, cases_of
+from neurotransfer.diagnose.experiments import EXPERIMENTS
+from neurotransfer.diagnose.from_tables import Fit, Tables, fit_of, gains_of_tables, tables_of
+from neurotransfer.diagnose.gains import Gain, gain_of_pairs
+from neurotransfer.diagnose.gates import gated
+from neurotransfer.diagnose.parts import tested_parts
+from neurotransfer.diagnose.verdict import Verdict, judge
+from neurotransfer.errors import InputError
+from neurotransfer.report.folder import RunFolder
+from neurotransfer.seeding import stream
+from neurotransfer.statistics.monotone import MonotoneTest, monotone_test
+from neurotransfer.statistics.redrawn import Redrawn, by_replicates
+from neurotransfer.statistics.redrawn_people import by_people
+
+PEOPLE_DRAWS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One curve with everything that is shown of it. Scores are turned so that more is better.
+
+    Attributes:
+        case: the curve.
+        redrawn: how it varies for this pool of people, by its replicates.
+        of_people: how it varies with other people too; None where the run kept no predictions.
+        test: whether it falls, for this pool; None where it has fewer than two sizes with replicates enough.
+        test_of_people: whether it would fall for other people.
+        fit: how well training people are fitted, where the run says so.
+        tables: what choosing costs, and the edges of the grid.
+        gains: by experiment, what was gained at every size.
+        verdict: what explains it.
+    """
+
+    case: Case
+    redrawn: Redrawn
+    of_people: Redrawn | None
+    test: MonotoneTest | None
+    test_of_people: MonotoneTest | None
+    fit: Fit | None
+    tables: Tables
+    gains: Mapping[str, Gain]
+    verdict: Verdict
+
+
+def analyse(run: RunFolder, experiments: Mapping[str, pd.DataFrame], strategies: Sequence[str] = ()) -> list[Analysis]:
+    """Every curve of a run.
+
+    Args:
+        run: from `read_run`.
+        experiments: the fits of experiments by name.
+        strategies: labels of those that are looked at; empty for all.
+
+    Raises:
+        InputError: when a strategy is not in the run, or there is no curve.
+    """
+    absent = [name for name in strategies if name not in run.strategies]
+    if absent:
+        raise InputError(
+            f"{str(run.path)!r} has no strategy {', '.join(map(repr, absent))}; there are {', '.join(run.strategies)}"
+        )
+    every = cases_of(run)
+    redrawn = {(case.task.name, case.strategy): _redrawn(case, run) for case in every}
+    wanted = [case for case in every if not strategies or case.strategy in strategies]
+    if not wanted:
+        raise InputError(f"{str(run.path)!r} has no curve: every fit failed; see neurotransfer report")
+    return [_analysed(case, run, redrawn, experiments) for case in wanted]
+
+
+def _redrawn(case: Case, run: RunFolder) -> Redrawn:
+    # one stream for all strategies of a task: their replicates are drawn together, as they share splits
+    return by_replicates(case.goods, generator=stream(_seed(run), "diagnose", case.task.name))
+
+
+def _seed(run: RunFolder) -> int:
+    return int(run.study.get("seed") or 0)
+
+
+def _analysed(
+    case: Case, run: RunFolder, redrawn: Mapping[tuple[str, str], Redrawn], experiments: Mapping[str, pd.DataFrame]
+) -> Analysis:
+    own = redrawn[case.task.name, case.strategy]
+    of_people = _of_people(case, run)
+    test, test_of_people = _tested(own), _tested(of_people)
+    others = {name: each for (task, name), each in redrawn.items() if task == case.task.name and name != case.strategy}
+    anomaly = anomaly_of(case, test, others, own)
+    fit = fit_of(case)
+    measured = _measured(case, experiments, _seed(run))
+    tables = tables_of(case)
+    gains, words = gains_of_tables(case, tables, _seed(run))
+    for name, gain in measured.items():
+        cause = EXPERIMENTS[name].cause
+        # of several experiments on one cause the one that helps most, and an experiment rather than the tables
+        if cause and (cause not in gains or gains[cause].source == "tables" or _helps(gain) > _helps(gains[cause])):
+            gains[cause] = gain
+    gains, words = gated(case, anomaly, fit, gains, words)
+    verdict = judge(case, anomaly, gains, words, test)
+    return Analysis(case, own, of_people, test, test_of_people, fit, tables, measured, verdict)
+
+
+def _helps(gain: Gain) -> float:
+    return float(np.nanmean(gain.points))
+
+
+def _of_people(case: Case, run: RunFolder) -> Redrawn | None:
+    parts = tested_parts(case, run.predictions)
+    if parts is None:
+        return None
+    found = by_people(
+        parts, case.score, case.task.kind, PEOPLE_DRAWS, stream(_seed(run), "diagnose", "people", case.task.name)
+    )
+    return Redrawn(case.sign * found.curve, case.sign * found.deviations)
+
+
+def _tested(redrawn: Redrawn | None) -> MonotoneTest | None:
+    if redrawn is None or redrawn.known.sum() < 2:
+        return None
+    return monotone_test(redrawn, higher_is_better=True)
+
+
+def _measured(case: Case, experiments: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Gain]:
+    """What each experiment that has this curve gained, replicate by replicate."""
+    found = {}
+    for name, fits in experiments.items():
+        own = fits[(fits["task"] == case.task.name) & (fits["strategy"] == case.strategy) & fits["n"].isin(case.sizes)]
+        if not len(own):
+            continue
+        goods = case_of(own, case.task, case.strategy, case.kind).goods
+        table = np.full((len(goods), len(case.sizes)), np.nan)
+        table[:, np.isin(case.sizes, own["n"].unique())] = goods
+        both = min(len(table), len(case.goods))
+        found[name] = gain_of_pairs(table[:both] - case.goods[:both], name, seed)
+    return found

@@ -1,0 +1,54 @@
+"""Verdicts as JSON, for scripts: every number in the score's own unit, more is better turned back."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from neurotransfer.artifacts import package_version
+from neurotransfer.diagnose.analysis import Analysis
+from neurotransfer.diagnose.verdict import Finding
+
+
+def as_json(analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """What `verdict.json` holds: a curve a row, with its anomaly and every cause."""
+    return {"version": package_version("neurotransfer"), "curves": [_curve(each) for each in analyses]}
+
+
+def _curve(analysis: Analysis) -> dict[str, Any]:
+    case, anomaly, test, others = analysis.case, analysis.verdict.anomaly, analysis.test, analysis.test_of_people
+    return {
+        "task": case.task.name,
+        "strategy": case.strategy,
+        "score": case.score,
+        "sizes": [int(n) for n in case.sizes],
+        "mean": [plain(case.sign * value) for value in case.mean],
+        "visible": plain(case.visible),
+        "anomaly": {
+            "kind": anomaly.kind,
+            "from": int(case.sizes[anomaly.start]),
+            "to": int(case.sizes[anomaly.end]),
+            "points": plain(anomaly.points),
+            "low": plain(anomaly.low),
+            "high": plain(anomaly.high),
+            "p": plain(anomaly.p),
+            "reference": anomaly.reference,
+        },
+        "p_this_pool": None if test is None else plain(test.p_dip),
+        "p_other_people": None if others is None else plain(others.p_dip),
+        "named": [finding.cause for finding in analysis.verdict.named],
+        "causes": [_finding(finding) for finding in analysis.verdict.findings],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {name: plain(value) if isinstance(value, float) else value for name, value in vars(finding).items()}
+
+
+def plain(value: float) -> float | None:
+    """A number as JSON has it: None where it is missing.
+
+    Example:
+        >>> plain(float("nan")), plain(0.5)
+        (None, 0.5)
+    """
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,84 @@
+"""`diagnose`: a run folder to a page that says why its curves behave as they do, by its tables and, if asked for, by experiments."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from neurotransfer.artifacts import write_json
+from neurotransfer.benchmark.run import unheard
+from neurotransfer.benchmark.setup import Progress, silent
+from neurotransfer.diagnose.analysis import Analysis, analyse
+from neurotransfer.diagnose.experiments import EXPERIMENTS, possible
+from neurotransfer.diagnose.page import page_of
+from neurotransfer.diagnose.published import PREFIX, analyse_means, is_means, page_of_means, read_means
+from neurotransfer.diagnose.record import as_json
+from neurotransfer.diagnose.trials import Asked, finished_experiments, run_experiments, study_of
+from neurotransfer.errors import InputError
+from neurotransfer.pages.model import Page
+from neurotransfer.pages.written import require_page_name, write_page
+from neurotransfer.report.folder import read_run
+
+PAGE = "diagnosis.html"
+NOTHING = Asked()
+
+
+def diagnose(
+    run: Path | str,
+    out: Path | str | None = None,
+    *,
+    asked: Asked = NOTHING,
+    reach: float | None = None,
+    figures: Path | None = None,
+    progress: Progress = silent,
+    tell: Callable[[str], object] = unheard,
+) -> tuple[Path, list[Analysis]]:
+    """Write the verdict page of a run and, beside it, the same as JSON; gives the page's path and the analyses.
+
+    Args:
+        run: a run folder of `benchmark`; or a table of means and standard errors (columns strategy, n, value, sem, and score where it
+            is not auc), or `published:NAME,NAME` for curves of the talk, of which much less can be said.
+        out: the page; `diagnosis.html` in the run folder, or beside a table, when not given.
+        asked: the experiments that are done, of which strategies, and how; what was done before is used again.
+        reach: a score of which is said how many scans it needs.
+        figures: a folder for every figure.
+        progress: as of `benchmark`.
+        tell: called with what a reader wants to know on the way.
+
+    Raises:
+        InputError: when the folder is no run, or an experiment cannot be.
+    """
+    path = _page_path(run, out)
+    require_page_name(path)
+    if is_means(run):
+        if asked.names:
+            raise InputError(
+                f"experiments need a run folder, and {str(run)!r} is a table of means; leave out --experiments"
+            )
+        analyses = analyse_means(read_means(run))
+        page = page_of_means(str(run), analyses, reach)
+    else:
+        page, analyses = _of_run(Path(run), asked, reach, progress, tell)
+    write_page(page, path, figures)
+    write_json(path.with_suffix(".json"), as_json(analyses))
+    return path, analyses
+
+
+def _page_path(run: Path | str, out: Path | str | None) -> Path:
+    if out is not None:
+        return Path(out)
+    if str(run).startswith(PREFIX):
+        raise InputError(f"{str(run)!r} has no folder to write the page into; give --out")
+    return Path(run).with_suffix(".diagnosis.html") if is_means(run) else Path(run) / PAGE
+
+
+def _of_run(
+    folder: Path, asked: Asked, reach: float | None, progress: Progress, tell: Callable[[str], object]
+) -> tuple[Page, list[Analysis]]:
+    found = read_run(folder)
+    done = finished_experiments(folder)
+    if asked.names:
+        done |= run_experiments(folder, asked, progress, tell)
+    analyses = analyse(found, done, asked.strategies)
+    # a run of an earlier version does not know its study as values
+    allowed = possible(study_of(folder, asked), asked.sites) if "study" in found.study else {}
+    left = {name: EXPERIMENTS[name].question for name in allowed if name not in done}
+    return page_of(found, analyses, left, reach), analyses

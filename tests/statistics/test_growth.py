@@ -128,6 +128,7 @@ def test_shapes_with_too_many_parameters_are_left_out_with_a_reason(n_sizes, sha
         ({"sem": np.full(5, -0.1)}, "0 or more"),
         ({"bounds": (0.65, 1)}, "hold every value"),
         ({"bounds": (1, 0)}, "hold every value"),
+        ({"shapes": {}}, "no shape can be fitted"),
         ({"deviations": np.zeros((19, 5))}, "20 redrawn curves or more"),
         ({"deviations": np.zeros((50, 4))}, r"\(n_redrawn, 5\)"),
         ({"deviations": np.full((50, 5), np.inf)}, "finite"),
@@ -173,6 +174,16 @@ def test_units_of_sizes_and_scores_do_not_matter(size_unit, score_unit, origin):
     assert other.rate.value == pytest.approx(score_unit * one.rate.value, rel=1e-4)
     assert other.asymptote.value == pytest.approx(origin + score_unit * one.asymptote.value, rel=1e-3)
     assert [fit.p for fit in other.fits.values()] == [fit.p for fit in one.fits.values()]
+
+
+def test_two_phases_without_bounds_have_no_asymptote():
+    curve, deviations = TRUE["two-phase"][1](SIZES), noise(50, 0.002)
+    score = fitted(curve, 0.002, bounds=None, deviations=deviations)
+    error = fitted(-curve, 0.002, bounds=None, deviations=-deviations, higher_is_better=False)
+    assert (score.shape, score.asymptote.value, score.asymptote.high) == ("two-phase", np.inf, np.inf)
+    assert (error.shape, error.asymptote.value, error.asymptote.low) == ("two-phase", -np.inf, -np.inf)
+    assert score.rate.value == error.rate.value == pytest.approx(0.08, abs=1e-4)
+    assert np.isfinite(score.at(np.array([1e6])).high).all()
 
 
 def test_the_same_call_gives_the_same_numbers_and_another_generator_others():

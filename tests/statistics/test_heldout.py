@@ -86,13 +86,14 @@ def test_p_is_uniform_for_the_true_shape_and_small_for_a_wrong_one():
     assert max(p["flat"] for p in found) < 0.01
 
 
-def test_shapes_of_one_rung_are_compared_without_a_margin():
+def test_of_shapes_with_as_many_parameters_the_best_fit_wins():
     power_only = choose_shapes(noisy(np.full(5, 0.7), 0.01, n=50), {"power": SHAPES["power"]})
     assert set(power_only.names) == {"power"}
-    three = {name: SHAPES[name] for name in ("power", "exponential")}
-    chosen = choose_shapes(noisy(0.8 - 0.2 * (SIZES / 100) ** -0.5, 0.01, n=50), three)
-    losses = np.array([chosen.losses["power"], chosen.losses["exponential"]])
-    np.testing.assert_array_equal(chosen.names == "exponential", losses.argmin(0) == 1)
+    both = {name: SHAPES[name] for name in ("power", "exponential")}
+    chosen = choose_shapes(noisy(0.8 - 0.2 * (SIZES / 100) ** -0.5, 0.01, n=50), both)
+    fits = np.array([chosen.fits["power"].chi_square, chosen.fits["exponential"].chi_square])
+    np.testing.assert_array_equal(chosen.names == "exponential", fits.argmin(0) == 1)
+    assert set(chosen.names) == {"power", "exponential"}
 
 
 def test_asymptotes_of_two_phases_are_the_bound_unless_the_second_gain_is_nothing():

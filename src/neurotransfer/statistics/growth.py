@@ -127,7 +127,8 @@ def fit_growth(
 
     Weighted least squares with weights 1 / sem^2. A shape is fitted when it has fewer parameters than there are sizes. Each size
     but the smallest is predicted from all others; a shape with more parameters is chosen only where its mean squared error is
-    less by more than in 95 of 100 curves that truly have the simpler shape. Every redrawn curve chooses anew, so the intervals
+    less by more than in 95 of 100 curves that truly have the simpler shape. Of shapes with as many parameters (power and
+    exponential) the better fit is chosen. Every redrawn curve chooses anew, so the intervals
     of asymptote, rate and predictions include the doubt about the shape.
 
     Args:
@@ -158,6 +159,8 @@ def fit_growth(
     turned = (bounds[0], bounds[1]) if higher_is_better else (-bounds[1], -bounds[0])
     curves = Curves(sizes, sign * np.concatenate([curve[None], redrawn]), sem, turned)
     left_out = {name: why for name, shape in shapes.items() if (why := _too_few(shape, len(sizes)))}
+    if len(left_out) == len(shapes):
+        raise InputError(f"learning curve: no shape can be fitted: {left_out}; add a simpler one, such as 'flat'")
     chosen = choose_shapes(curves, {name: shape for name, shape in shapes.items() if name not in left_out})
     ends = chosen.at(np.array([sizes[-1], 2 * sizes[-1]]))
     return Growth(

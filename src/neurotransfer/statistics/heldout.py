@@ -83,9 +83,10 @@ class Chosen:
 def choose_shapes(curves: Curves, shapes: Mapping[str, Shape]) -> Chosen:
     """Fit every shape to every curve, and let every curve choose one.
 
-    Shapes stand on a ladder by their number of parameters. From the lowest rung on, the best shape of a higher one is taken if
-    its held-out loss is less than that of the shape below by more than a margin: what is exceeded by 5 in 100 of the curves that
-    truly have the shape below, with the same noise. Margins are found once, around the first curve.
+    Shapes stand on a ladder by their number of parameters; of those on one rung the least chi-square wins, which tells them
+    apart better than a few held-out sizes do. From the lowest rung on, that of a higher one is taken if its held-out loss is less
+    than that of the shape below by more than a margin: what is exceeded by 5 in 100 of the curves that truly have the shape below,
+    with the same noise. Margins are found once, around the first curve.
 
     Example:
         >>> from neurotransfer.statistics.shapes import SHAPES
@@ -102,15 +103,14 @@ def choose_shapes(curves: Curves, shapes: Mapping[str, Shape]) -> Chosen:
     nulls = {
         name: curves.around(fits[name].at(shape, curves.sizes, curves.sizes[0])[0]) for name, shape in shapes.items()
     }
-    under_null = {name: _projected(shape, nulls[name]).chi_square for name, shape in shapes.items()}
-    losses = {name: _losses(name, shapes, curves, nulls) for name in shapes}
-    by_noise = {name: _margins(name, losses, ladder) for name in shapes}
-    seen = {name: by_truth[_SEEN] for name, by_truth in losses.items()}
+    judged = {name: _judged(name, shapes, curves, nulls) for name in shapes}
+    seen = {name: _Judged(fits[name].chi_square, judged[name][_SEEN].held_out) for name in shapes}
+    by_noise = {name: _margins(name, judged, ladder) for name in shapes}
     return Chosen(
         shapes=dict(shapes),
         fits=fits,
-        losses=seen,
-        p={name: float((under_null[name] >= fits[name].chi_square[0]).mean()) for name in shapes},
+        losses={name: seen[name].held_out for name in shapes},
+        p={name: float((judged[name][name].chi_square >= fits[name].chi_square[0]).mean()) for name in shapes},
         names=_climbed(seen, ladder, by_noise),
         first=curves.sizes[0],
         bounds=curves.bounds,
@@ -145,42 +145,51 @@ def _ladder(shapes: Mapping[str, Shape]) -> list[list[str]]:
     return [[name for name, shape in shapes.items() if len(shape.parameters) == count] for count in counts]
 
 
-def _losses(name: str, shapes: Mapping[str, Shape], curves: Curves, nulls: dict[str, Curves]) -> dict[str, np.ndarray]:
-    """The held-out losses of one shape: of the curves themselves, and of those that truly have it or a simpler one."""
+@dataclass(frozen=True)
+class _Judged:
+    """How well a shape fits k curves, and how well it predicts their held-out sizes."""
+
+    chi_square: np.ndarray
+    held_out: np.ndarray
+
+
+def _judged(name: str, shapes: Mapping[str, Shape], curves: Curves, nulls: dict[str, Curves]) -> dict[str, _Judged]:
+    """How good one shape is for the curves themselves, and for those that truly have it or a simpler one."""
     n_parameters = len(shapes[name].parameters)
     simpler = [other for other, shape in shapes.items() if other == name or len(shape.parameters) < n_parameters]
     values = {_SEEN: curves.values, **{other: nulls[other].values for other in simpler}}
     # one call for all of them: most of the time would else go into starting
-    together = held_out_loss(shapes[name], replace(curves, values=np.concatenate(list(values.values()))))
-    ends = np.cumsum([len(rows) for rows in values.values()])
-    return dict(zip(values, np.split(together, ends[:-1]), strict=True))
+    together = replace(curves, values=np.concatenate(list(values.values())))
+    ends = np.cumsum([len(rows) for rows in values.values()])[:-1]
+    fitted = np.split(_projected(shapes[name], together).chi_square, ends)
+    held_out = np.split(held_out_loss(shapes[name], together), ends)
+    return {truth: _Judged(*both) for truth, *both in zip(values, fitted, held_out, strict=True)}
 
 
-def _margins(simpler: str, losses: dict[str, dict[str, np.ndarray]], ladder: list[list[str]]) -> dict[int, float]:
+def _margins(simpler: str, judged: dict[str, dict[str, _Judged]], ladder: list[list[str]]) -> dict[int, float]:
     """For each rung above that of the simpler shape, by how much its best shape beats it by noise alone."""
     own = next(rung for rung, names in enumerate(ladder) if simpler in names)
     by_noise = {}
     for rung in range(own + 1, len(ladder)):
-        rivals = np.min([losses[name][simpler] for name in ladder[rung]], axis=0)
-        by_noise[rung] = max(0.0, float(np.quantile(losses[simpler][simpler] - rivals, CONFIDENCE)))
+        under = {name: judged[name][simpler] for name in [simpler, *ladder[rung]]}
+        rivals = _held_out(under, _best_fit(under, ladder[rung]))
+        by_noise[rung] = max(0.0, float(np.quantile(under[simpler].held_out - rivals, CONFIDENCE)))
     return by_noise
 
 
-def _climbed(
-    losses: dict[str, np.ndarray], ladder: list[list[str]], by_noise: dict[str, dict[int, float]]
-) -> np.ndarray:
-    chosen = _best_of(losses, ladder[0])
+def _climbed(judged: dict[str, _Judged], ladder: list[list[str]], by_noise: dict[str, dict[int, float]]) -> np.ndarray:
+    chosen = _best_fit(judged, ladder[0])
     for rung in range(1, len(ladder)):
-        rival = _best_of(losses, ladder[rung])
-        gain = _losses_of(losses, chosen) - _losses_of(losses, rival)
+        rival = _best_fit(judged, ladder[rung])
+        gain = _held_out(judged, chosen) - _held_out(judged, rival)
         margin = np.array([by_noise[name][rung] for name in chosen])
         chosen = np.where(gain > margin, rival, chosen)
     return chosen
 
 
-def _best_of(losses: dict[str, np.ndarray], names: list[str]) -> np.ndarray:
-    return np.array(names, dtype=object)[np.argmin([losses[name] for name in names], axis=0)]
+def _best_fit(judged: dict[str, _Judged], names: list[str]) -> np.ndarray:
+    return np.array(names, dtype=object)[np.argmin([judged[name].chi_square for name in names], axis=0)]
 
 
-def _losses_of(losses: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
-    return np.array([losses[name][row] for row, name in enumerate(chosen)])
+def _held_out(judged: dict[str, _Judged], chosen: np.ndarray) -> np.ndarray:
+    return np.array([judged[name].held_out[row] for row, name in enumerate(chosen)])

@@ -151,6 +151,28 @@ def test_predictions_tell_of_other_people(tmp_path):
         assert 0 < found.test_of_people.p_dip <= 1
         # people add their own doubt to that of replicates
         assert found.of_people.standard_errors.mean() > 0
+        assert set(found.spreads) == set(made_up.SIZES)
+        for spread in found.spreads.values():
+            assert spread.part("measurement").variance > 0
+            assert spread.total.variance == pytest.approx(sum(part.raw for part in spread.parts))
+
+
+def test_what_would_settle_a_dip_is_said_where_there_is_one(run, page):
+    network, linear = analyse(read_run(run), {})
+    assert linear.settled is None
+    assert 0 < network.settled.visible < network.test.depth
+    # it is seen already, with fewer
+    assert network.settled.replicates < len(network.case.goods)
+    row = tables(page)["diagnosis-settling"].rows[0]
+    assert row[0] == "network"
+    assert row[3:] == ["–", "–"]
+
+
+def test_a_dip_that_is_not_sure_needs_more_replicates(tmp_path):
+    table = made_up.fits(made_up.replicates([0.60, 0.66, 0.66, 0.655, 0.66], 0.08, n=12))
+    found = analyse(read_run(made_up.write_run(tmp_path / "run", {"linear": table})), {})[0]
+    assert found.test.p_dip > 0.05
+    assert found.settled.replicates > 12
 
 
 def test_one_strategy_alone(run):

@@ -13,15 +13,18 @@ from neurotransfer.diagnose.from_tables import Fit, Tables, fit_of, gains_of_tab
 from neurotransfer.diagnose.gains import Gain, gain_of_pairs
 from neurotransfer.diagnose.gates import gated
 from neurotransfer.diagnose.parts import tested_parts
+from neurotransfer.diagnose.settled import Settled, settled_by
+from neurotransfer.diagnose.spreading import spreads_of
 from neurotransfer.diagnose.verdict import Verdict, judge
 from neurotransfer.errors import InputError
 from neurotransfer.report.folder import RunFolder
 from neurotransfer.seeding import stream
 from neurotransfer.statistics.monotone import MonotoneTest, monotone_test
 from neurotransfer.statistics.redrawn import Redrawn, by_replicates
-from neurotransfer.statistics.redrawn_people import by_people
+from neurotransfer.statistics.redrawn_people import PeopleScores, people_scores
+from neurotransfer.statistics.spread import Spread
 
-PEOPLE_DRAWS = 400
+PEOPLE_DRAWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,8 @@ class Analysis:
         test_of_people: whether it would fall for other people.
         fit: how well training people are fitted, where the run says so.
         tables: what choosing costs, and the edges of the grid.
+        settled: what would settle the deepest dip; None where there is none that is visible.
+        spreads: by size, where the differences between replicates come from.
         gains: by experiment, what was gained at every size.
         verdict: what explains it.
     """
@@ -47,6 +52,8 @@ class Analysis:
     test_of_people: MonotoneTest | None
     fit: Fit | None
     tables: Tables
+    settled: Settled | None
+    spreads: Mapping[int, Spread]
     gains: Mapping[str, Gain]
     verdict: Verdict
 
@@ -88,7 +95,9 @@ def _analysed(
     case: Case, run: RunFolder, redrawn: Mapping[tuple[str, str], Redrawn], experiments: Mapping[str, pd.DataFrame]
 ) -> Analysis:
     own = redrawn[case.task.name, case.strategy]
-    of_people = _of_people(case, run)
+    parts = tested_parts(case, run.predictions)
+    scored = None if parts is None else people_scores(parts, case.score, case.task.kind)
+    of_people = None if scored is None else _of_people(case, scored, _seed(run))
     test, test_of_people = _tested(own), _tested(of_people)
     others = {name: each for (task, name), each in redrawn.items() if task == case.task.name and name != case.strategy}
     anomaly = anomaly_of(case, test, others, own)
@@ -103,20 +112,16 @@ def _analysed(
             gains[cause] = gain
     gains, words = gated(case, anomaly, fit, gains, words)
     verdict = judge(case, anomaly, gains, words, test)
-    return Analysis(case, own, of_people, test, test_of_people, fit, tables, measured, verdict)
+    settled, spreads = settled_by(case, own, test, scored), spreads_of(case, parts, experiments)
+    return Analysis(case, own, of_people, test, test_of_people, fit, tables, settled, spreads, measured, verdict)
 
 
 def _helps(gain: Gain) -> float:
     return float(np.nanmean(gain.points))
 
 
-def _of_people(case: Case, run: RunFolder) -> Redrawn | None:
-    parts = tested_parts(case, run.predictions)
-    if parts is None:
-        return None
-    found = by_people(
-        parts, case.score, case.task.kind, PEOPLE_DRAWS, stream(_seed(run), "diagnose", "people", case.task.name)
-    )
+def _of_people(case: Case, scored: PeopleScores, seed: int) -> Redrawn:
+    found = scored.redrawn(PEOPLE_DRAWS, stream(seed, "diagnose", "people", case.task.name))
     return Redrawn(case.sign * found.curve, case.sign * found.deviations)
 
 

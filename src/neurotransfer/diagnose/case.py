@@ -64,19 +64,21 @@ class Case:
         texts = self.fits.drop_duplicates("setting_index").sort_values("setting_index")["setting"]
         return [json.loads(text) for text in texts]
 
-    def validation(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def validation(self, n: int, every: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """How good every setting was on validation at a size, (R, S) by the score that chooses, and which was chosen, (R,).
 
-        Replicates in which a setting has no score, or none was chosen, are left out.
+        Replicates in which a setting has no score, or none was chosen, are left out; or with `every` they stay, with NaN and -1.
         """
         name = SELECTION[self.task.kind]
         rows = self.fits[self.fits["n"] == n]
         table = rows.pivot(index="replicate", columns="setting_index", values=f"validation_{name}").astype(float)
+        table = table.reindex(range(len(self.goods)))
         chosen = rows[rows["selected"]].set_index("replicate")["setting_index"].reindex(table.index)
-        known = table.notna().all(axis=1) & chosen.notna()
-        sign = 1 if SCORES[name].higher_is_better else -1
         places = {index: place for place, index in enumerate(table.columns)}
-        return sign * table[known].to_numpy(), chosen[known].map(places).to_numpy(int)
+        found = chosen.map(places).fillna(-1).to_numpy(int)
+        known = np.full(len(table), True) if every else (table.notna().all(axis=1) & chosen.notna()).to_numpy()
+        sign = 1 if SCORES[name].higher_is_better else -1
+        return sign * table.to_numpy()[known], found[known]
 
 
 def mean_of(goods: np.ndarray) -> np.ndarray:

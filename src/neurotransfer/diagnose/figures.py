@@ -162,3 +162,41 @@ def selection_figure(analyses: Sequence[Analysis], known: Mapping[str, Look], na
         caption="Cost: the best setting on average, less the one that was chosen, each judged on the validation people of other "
         "replicates. Optimism: how much better the chosen setting looked where it was chosen than it is.",
     )
+
+
+SOURCES = {
+    "measurement": "test people",
+    "selection": "choice of the setting",
+    "initialisation": "new weights and order",
+    "sampling": "training people",
+}
+
+
+def spread_figure(analyses: Sequence[Analysis], name: str) -> Figure | None:
+    """Where the differences between replicates come from, as shares of their variance by size; None where it cannot be told."""
+    rows = [
+        (each.case.strategy, n, " and ".join(SOURCES[source] for source in part.sources), part.share, part.variance)
+        for each in analyses
+        for n, spread in each.spreads.items()
+        for part in spread.parts
+    ]
+    if not rows:
+        return None
+    case = analyses[0].case
+    table = pd.DataFrame(rows, columns=["strategy", "n", "source", "share", "variance"]).dropna(subset=["share"])
+    table = table.assign(deviation=np.sqrt(table["variance"]))
+    return Figure(
+        name=name,
+        title=f"{case.task.label}: where the differences between replicates come from",
+        description="The share of the variance of test scores over replicates that each source makes, against size.",
+        x=sizes_axis([int(n) for n in case.sizes], case.task),
+        y=Axis("share of the variance"),
+        layers=(
+            Layer("rule", pd.DataFrame({"zero": [0.0]}), y="zero", quiet=True),
+            Layer("line", table, x="n", y="share", series="source", tips={"deviation": "as a standard deviation"}),
+        ),
+        choices=(Choice("strategy", "Strategy", {each: each for each in dict.fromkeys(table["strategy"])}),),
+        looks=looks(list(dict.fromkeys(table["source"]))),
+        caption="Test people: what a finite test part alone makes. Choice: that replicates choose settings of unlike quality. New "
+        "weights and order: from the experiment other-seeds. What is left is training people, with whatever was not told apart.",
+    )

@@ -1,5 +1,6 @@
 """The verdict page: what does not behave, what explains it, what it rests on, what cannot be told."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from neurotransfer.diagnose.analysis import Analysis
 from neurotransfer.diagnose.anomaly import DIP, NONE
 from neurotransfer.diagnose.causes import CAUSES
 from neurotransfer.diagnose.experiments import EXPERIMENTS
-from neurotransfer.diagnose.figures import curves_figure, fit_figure, gains_figure, selection_figure
+from neurotransfer.diagnose.figures import curves_figure, fit_figure, gains_figure, selection_figure, spread_figure
 from neurotransfer.diagnose.growing import growth_figure, growth_items
 from neurotransfer.diagnose.verdict import cannot_be_told
 from neurotransfer.diagnose.words import digits_of, sentences, share_words, status_words
@@ -68,12 +69,16 @@ def _sections(found: Sequence[Analysis], known: Mapping[str, Look], slug: str, r
     shown = {each.case.strategy: known[each.case.strategy] for each in found}
     curves, dips = curves_figure(found, shown, f"{slug}-curves"), luck_table(found, f"{slug}-dips")
     growth = _given(growth_figure(found, shown, f"{slug}-shapes")) + growth_items(found, f"{slug}-growth-table", reach)
-    choices = _given(selection_figure(found, shown, f"{slug}-selection"), fit_figure(found, f"{slug}-fit"))
+    choices = _given(
+        selection_figure(found, shown, f"{slug}-selection"),
+        fit_figure(found, f"{slug}-fit"),
+        spread_figure(found, f"{slug}-spread"),
+    )
     experiments = _given(gains_figure(found, f"{slug}-gains"))
     none = [Text("None was done: see what cannot be told.", "quiet")]
     return [
         Section(f"{slug}-verdict", f"{label}: the verdict", [verdict_table(found, f"{slug}-causes"), *_advice(found)]),
-        Section(f"{slug}-luck", f"{label}: is it luck?", [curves, dips]),
+        Section(f"{slug}-luck", f"{label}: is it luck?", [curves, dips, *_settling(found, f"{slug}-settling")]),
         Section(f"{slug}-growth", f"{label}: how the curves grow", growth),
         Section(f"{slug}-choices", f"{label}: model and choice", choices or [Text("The run does not know.", "quiet")]),
         Section(f"{slug}-experiments", f"{label}: experiments", experiments or none),
@@ -140,6 +145,36 @@ def luck_table(found: Sequence[Analysis], name: str) -> Table:
         "p, other people",
     ]
     return Table(name, "The deepest dip of each curve", headings, rows, (2, 4, 5, 6))
+
+
+def _settling(found: Sequence[Analysis], name: str) -> list[Item]:
+    """How deep a dip can be seen now, and what would settle the one that was seen; nothing where there is none."""
+    rows = [
+        [each.case.strategy, number(each.settled.visible, digits_of(each)),
+         *map(_count, (each.settled.replicates, each.settled.people_tested, each.settled.people_in_pool))]
+        for each in found
+        if each.settled is not None
+    ]  # fmt: skip
+    if not rows:
+        return []
+    headings = [
+        "Strategy",
+        "Depth seen in 4 of 5 runs",
+        "Replicates",
+        "or test people a replicate",
+        "or people in the pool",
+    ]
+    text = (
+        "What would show a dip as deep as the one that was seen in four of five runs, if it is there. The deepest of several dips is "
+        "apt to look deeper than it is, so that these numbers are apt to be too small."
+    )
+    return [Table(name, "What would settle it", headings, rows, (1, 2, 3, 4)), Text(text, "quiet")]
+
+
+def _count(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return "none is enough" if math.isinf(value) else f"{math.ceil(value)}"
 
 
 def _untold(analyses: Sequence[Analysis], possible: Mapping[str, str], path: Path) -> list[Item]:

@@ -7,20 +7,16 @@ from neurotransfer.diagnose.case import Case
 from neurotransfer.statistics.redrawn_people import Predictions
 
 
-def tested_parts(case: Case, predictions: pd.DataFrame | None) -> list[list[Predictions]] | None:
-    """For each size its replicates in order; None where the run kept no predictions of this curve."""
+def tested_parts(case: Case, predictions: pd.DataFrame | None) -> list[list[Predictions | None]] | None:
+    """For each size its replicates in the order of the case, None for one that is missing; None where the run kept none at all."""
     if predictions is None:
         return None
     rows = predictions[(predictions["task"] == case.task.name) & (predictions["strategy"] == case.strategy)]
     if not len(rows):
         return None
     people = pd.factorize(predictions["participant_id"])[0][rows.index.to_numpy()]
-    rows = rows.assign(person=people)
-    found: list[list[Predictions]] = []
-    for n in case.sizes:
-        of_size = rows[rows["n"] == n]
-        found.append([_part(case, own) for _, own in of_size.groupby("replicate", sort=True)])
-    return found if all(found) else None
+    found = {key: _part(case, own) for key, own in rows.assign(person=people).groupby(["n", "replicate"], sort=False)}
+    return [[found.get((n, replicate)) for replicate in range(len(case.goods))] for n in map(int, case.sizes)]
 
 
 def _part(case: Case, rows: pd.DataFrame) -> Predictions:

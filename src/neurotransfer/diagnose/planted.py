@@ -103,16 +103,16 @@ def _bent(generator: np.random.Generator, n: int = 2400, n_features: int = 8) ->
 
 
 def _two_sites(generator: np.random.Generator, n: int = 2400, n_features: int = 30, first: int = 700) -> pd.DataFrame:
-    """A small first site, then a large second one whose scanner moves all features and whose people are mostly patients."""
+    """A small first site; then a large one, mostly of patients, whose scanner moves features to where controls are."""
     features = generator.standard_normal((n, n_features))
-    weights = generator.standard_normal(n_features) / np.sqrt(n_features)
-    values = 1.5 * features @ weights + generator.standard_normal(n)
+    weights = generator.standard_normal(n_features)
+    direction = weights / np.linalg.norm(weights)
+    values = 1.5 * features @ direction + generator.standard_normal(n)
     site = np.where(np.arange(n) < N_TEST + first, "a", "b")
     is_patient = values > 0
-    # of the second site's controls most are not scanned: its patients are four in five
-    keep = (site == "a") | is_patient | (generator.random(n) < 0.25)
-    features[site == "b"] += 1.5 * generator.standard_normal(n_features)
+    features[site == "b"] -= 2 * direction
     frame = table_of(features, np.where(is_patient, "patient", "control"), generator, site=site)
+    keep = (site == "a") | is_patient | (generator.random(n) < 0.25)
     return frame[keep].reset_index(drop=True)
 
 

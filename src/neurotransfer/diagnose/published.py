@@ -114,12 +114,12 @@ def _of_task(rows: pd.DataFrame) -> list[Analysis]:
         others = {each: curves[each] for each in same}
         test = monotone_test(curves[name], higher_is_better=True) if len(case.sizes) > 1 else None
         verdict = judge(case, anomaly_of(case, test, others, curves[name]), {}, dict.fromkeys(CAUSES, UNTOLD), test)
-        found.append(Analysis(case, curves[name], None, test, None, None, Tables({}, {}, 0), {}, verdict))
+        found.append(Analysis(case, curves[name], None, test, None, None, Tables({}, {}, 0), None, {}, {}, verdict))
     return found
 
 
 @dataclass(frozen=True)
-class Spread:
+class Steadiness:
     """How much single replicates of a curve differ at a size.
 
     Attributes:
@@ -140,14 +140,14 @@ class Spread:
         return min(1.0, (self.by_test / self.of_replicates) ** 2) if self.of_replicates > 0 else np.nan
 
 
-def spreads(analyses: Sequence[Analysis], replicates: int = REPLICATES) -> list[Spread]:
+def spreads(analyses: Sequence[Analysis], replicates: int = REPLICATES) -> list[Steadiness]:
     """How much single replicates differ, and how much of that a test part of n / 5 people alone would make them differ.
 
     The standard deviation of a replicate is the standard error times the root of their number. That of an AUC by its test part is
     Hanley and McNeil's (1982, Radiology 143), with as many patients as controls. Curves of other scores have none.
     """
     return [
-        Spread(
+        Steadiness(
             each.case.strategy,
             int(n),
             float(each.redrawn.standard_errors[place]) * float(np.sqrt(replicates)),

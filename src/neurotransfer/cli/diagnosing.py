@@ -1,6 +1,7 @@
 """The command that says why curves do not behave: diagnose."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +57,7 @@ def diagnose(
         raise InputError("--dry-run says what experiments will take; give --experiments too, for example causes")
     asked = Asked((), tuple(names(strategies)), sites, data, workers, replicates)
     if experiments:
-        asked = Asked(names_of(names(experiments), Path(run), asked), *list(vars(asked).values())[1:])
+        asked = replace(asked, names=names_of(names(experiments), Path(run), asked))
     if dry_run:
         _say_forecast(forecast_of(Path(run), asked, bar))
         return

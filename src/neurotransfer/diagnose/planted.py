@@ -1,7 +1,7 @@
 """Studies in which exactly one cause is planted, and clean ones: what `diagnose` must name, and what it must not."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import pandas as pd
 
 from neurotransfer.benchmark import benchmark
 from neurotransfer.benchmark.study import Study, parse_study
+from neurotransfer.diagnose.run import diagnose
+from neurotransfer.diagnose.trials import Asked, names_of
 from neurotransfer.seeding import stream
 
 TABLE = "people.tsv"
@@ -30,6 +32,7 @@ class Planted:
         people: the table of people, by a generator.
         study: values of the study that differ from `STUDY`.
         sites: the column of sites.
+        strategy: the one that has the cause.
     """
 
     cause: str
@@ -37,6 +40,7 @@ class Planted:
     people: Callable[[np.random.Generator], pd.DataFrame]
     study: Mapping[str, Any]
     sites: str = ""
+    strategy: str = "linear"
 
 
 def table_of(
@@ -150,6 +154,7 @@ PLANTED: dict[str, Planted] = {
             "protocol": {**_PROTOCOL, "sizes": [80, 160, 320], "replicates": 10},
             "training": {"epochs": 30, "batch_size": 32, "patience": 30},
         },
+        strategy="perceptron",
     ),
     "selection": Planted(
         "selection", "four people choose among nine penalties from far too weak to far too strong", _values,
@@ -185,3 +190,11 @@ def run_planted(name: str, seed: int, folder: Path, workers: int = 1) -> Path:
     people_of(name, seed).to_csv(folder / TABLE, sep="\t", index=False)
     benchmark(planted_study(name, seed), folder / "run", data=folder, workers=workers)
     return folder / "run"
+
+
+def diagnosed(name: str, seed: int, folder: Path, workers: int = 1) -> list[str]:
+    """The causes that are named of a planted study with all experiments on causes, first things first."""
+    run, planted = run_planted(name, seed, folder, workers), PLANTED[name]
+    asked = Asked(strategies=(planted.strategy,), sites=planted.sites, data=folder, workers=workers)
+    _, analyses = diagnose(run, asked=replace(asked, names=names_of(["causes"], run, asked)))
+    return [finding.cause for finding in analyses[0].verdict.named]

@@ -125,7 +125,7 @@ def test_the_level_holds_for_truths_that_never_dip(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRUTHS)
 def test_the_level_holds_in_many_studies(name):
-    n_studies = 1500
+    n_studies = 800
     for found in p_values(*TRUTHS[name], n_studies, 399, seed=1):
         for level in (0.01, 0.05, 0.1):
             assert np.mean(found <= level) <= 1.2 * level + 2 * np.sqrt(level / n_studies)

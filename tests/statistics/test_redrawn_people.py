@@ -67,8 +67,8 @@ def test_the_variance_is_that_of_new_pools_and_new_replicates(score, kind):
     ],
 )
 def test_the_variance_is_right_for_pools_of_many_sorts(case):
-    # a variance of 300 curves has a standard error of 8 %
-    np.testing.assert_allclose(variances(*case, n_pools=300), 1.08, atol=0.3)
+    # a variance of 150 curves has a standard error of 12 %
+    np.testing.assert_allclose(variances(*case, n_pools=150), 1.08, atol=0.4)
 
 
 def test_replicates_alone_would_be_too_sure_of_a_small_pool():

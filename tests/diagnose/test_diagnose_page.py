@@ -163,16 +163,36 @@ def test_what_would_settle_a_dip_is_said_where_there_is_one(run, page):
     assert 0 < network.settled.visible < network.test.depth
     # it is seen already, with fewer
     assert network.settled.replicates < len(network.case.goods)
-    row = tables(page)["diagnosis-settling"].rows[0]
-    assert row[0] == "network"
-    assert row[3:] == ["–", "–"]
+    assert "diagnosis-settling" not in tables(page)
 
 
 def test_a_dip_that_is_not_sure_needs_more_replicates(tmp_path):
     table = made_up.fits(made_up.replicates([0.60, 0.66, 0.66, 0.655, 0.66], 0.08, n=12))
-    found = analyse(read_run(made_up.write_run(tmp_path / "run", {"linear": table})), {})[0]
+    run = read_run(made_up.write_run(tmp_path / "run", {"linear": table}))
+    found = analyse(run, {})[0]
     assert found.test.p_dip > 0.05
     assert found.settled.replicates > 12
+    (row,) = tables(page_of(run, [found], {}, None))["diagnosis-settling"].rows
+    assert row[2] == str(int(np.ceil(found.settled.replicates)))
+    assert row[3:] == ["–", "–"]
+
+
+def test_people_who_are_tested_every_time_make_no_difference_between_replicates(tmp_path):
+    table = made_up.fits(made_up.replicates(made_up.RISING, 0.02, n=8))
+    folder = made_up.write_run(tmp_path / "run", {"linear": table})
+    observed, generator = np.arange(20) % 2.0, np.random.default_rng(0)
+    rows = [
+        pd.DataFrame(
+            {"task": "diagnosis", "n": row.n, "replicate": row.replicate, "strategy": "linear", "subgroup": None,
+             "participant_id": [f"sub-{person}" for person in range(20)], "observed": observed,
+             "predicted": observed + generator.standard_normal(20)}
+        )
+        for row in table.itertuples()
+    ]  # fmt: skip
+    pd.concat(rows, ignore_index=True).to_parquet(folder / "predictions.parquet")
+    found = analyse(read_run(folder), {})[0]
+    for spread in found.spreads.values():
+        assert "measurement" in spread.parts[-1].sources
 
 
 def test_one_strategy_alone(run):

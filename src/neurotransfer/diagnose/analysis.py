@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from neurotransfer.benchmark.variants import title_of
 from neurotransfer.diagnose.anomaly import anomaly_of
 from neurotransfer.diagnose.case import Case, case_of, cases_of
-from neurotransfer.diagnose.experiments import EXPERIMENTS
+from neurotransfer.diagnose.causes import CAUSES
+from neurotransfer.diagnose.experiments import EXPERIMENTS, possible
 from neurotransfer.diagnose.from_tables import Fit, Tables, fit_of, gains_of_tables, tables_of
 from neurotransfer.diagnose.gains import Gain, gain_of_pairs
 from neurotransfer.diagnose.gates import gated
@@ -25,6 +27,8 @@ from neurotransfer.statistics.redrawn_people import PeopleScores, people_scores
 from neurotransfer.statistics.spread import Spread
 
 PEOPLE_DRAWS = 2000
+# for the question whether an experiment on sites could be done if there were a column of them
+ANY_COLUMN = "site"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,15 +109,31 @@ def _analysed(
     measured = _measured(case, experiments, _seed(run))
     tables = tables_of(case)
     gains, words = gains_of_tables(case, tables, _seed(run))
+    words = _by_experiments(case, run) | words
     for name, gain in measured.items():
         cause = EXPERIMENTS[name].cause
         # of several experiments on one cause the one that helps most, and an experiment rather than the tables
         if cause and (cause not in gains or gains[cause].source == "tables" or _helps(gain) > _helps(gains[cause])):
             gains[cause] = gain
+            words[cause] = f"experiment {name}: {EXPERIMENTS[name].question}"
     gains, words = gated(case, anomaly, fit, gains, words)
     verdict = judge(case, anomaly, gains, words, test)
     settled, spreads = settled_by(case, own, test, scored), spreads_of(case, parts, experiments)
     return Analysis(case, own, of_people, test, test_of_people, fit, tables, settled, spreads, measured, verdict)
+
+
+def _by_experiments(case: Case, run: RunFolder) -> dict[str, str]:
+    """By cause the experiments that could tell it of this strategy, in words."""
+    study = run.study.get("study")
+    known = [part for part in (study or {}).get("strategies", []) if title_of(part) == case.strategy]
+    allowed = possible({**study, "strategies": known}, ANY_COLUMN) if study and known else {}
+    found = {}
+    for cause in CAUSES:
+        names = [name for name in allowed if EXPERIMENTS[name].cause == cause]
+        found[cause] = (
+            f"run the experiment {' or '.join(names)}" if names else "no experiment can tell it of this strategy"
+        )
+    return found
 
 
 def _helps(gain: Gain) -> float:

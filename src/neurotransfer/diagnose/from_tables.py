@@ -107,10 +107,6 @@ def gains_of_tables(case: Case, tables: Tables, seed: int) -> tuple[dict[str, Ga
     """By cause what the curve would gain without it, as the tables tell; and in words what that rests on, or why there is none."""
     gains: dict[str, Gain] = {}
     words = {
-        "interpolation": "the tables cannot tell what a penalty would do; run the experiment regularised",
-        "capacity": "run the experiment wider-network",
-        "sites": "run the experiments harmonised or sites-at-once",
-        "budget": "run the experiment longer",
         "selection": f"needs {LEAST_REPLICATES} replicates or more and two settings or more",
         "edge": f"needs {LEAST_REPLICATES} replicates or more and {LEAST_VALUES} values or more of a hyperparameter",
     }

@@ -10,7 +10,7 @@ from neurotransfer.diagnose.words import digits_of
 from neurotransfer.pages.looks import Look
 from neurotransfer.pages.model import Axis, Figure, Item, Layer, Table, Text
 from neurotransfer.report.curves import sizes_axis
-from neurotransfer.report.wording import number, score_label
+from neurotransfer.report.wording import number, p_equals, score_label
 from neurotransfer.statistics import SCORES
 from neurotransfer.statistics.growth import Estimate, Growth, fit_growth
 from neurotransfer.statistics.needed import Needed, scans_needed
@@ -18,6 +18,8 @@ from neurotransfer.statistics.needed import Needed, scans_needed
 # how far beyond the largest size curves are drawn
 BEYOND = 3.0
 N_POINTS = 40
+# below this a curve is of none of the shapes
+UNFIT = 0.01
 
 
 def growth_of(analysis: Analysis) -> Growth | None:
@@ -105,8 +107,19 @@ def growth_items(found: Sequence[Analysis], name: str, reach: float | None) -> l
 
 def _row(analysis: Analysis, growth: Growth, reach: float | None) -> list[str]:
     digits = digits_of(analysis)
-    row = [analysis.case.strategy, growth.shape, _with_ends(growth.asymptote, digits), _with_ends(growth.rate, digits)]
+    row = [
+        analysis.case.strategy,
+        _shape_words(growth),
+        _with_ends(growth.asymptote, digits),
+        _with_ends(growth.rate, digits),
+    ]
     return row if reach is None else [*row, needed_words(scans_needed(growth, reach))]
+
+
+def _shape_words(growth: Growth) -> str:
+    """The chosen shape, and that none describes the curve where even this one does not."""
+    p = growth.fits[growth.shape].p
+    return growth.shape if p >= UNFIT else f"{growth.shape}; no shape fits ({p_equals(p)})"
 
 
 def _with_ends(estimate: Estimate, digits: int) -> str:

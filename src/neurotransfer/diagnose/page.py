@@ -116,7 +116,9 @@ def verdict_table(found: Sequence[Analysis], name: str) -> Table:
 
 def _advice(found: Sequence[Analysis]) -> list[Item]:
     named = dict.fromkeys(finding.cause for each in found for finding in each.verdict.named)
-    pairs = [(f"{CAUSES[name].title}: {CAUSES[name].meaning}", f"change {CAUSES[name].advice}") for name in named]
+    pairs = [
+        (f"{CAUSES[name].title}: {CAUSES[name].meaning}", f"in the study file: {CAUSES[name].advice}") for name in named
+    ]
     return [Facts(pairs)] if pairs else []
 
 
@@ -148,12 +150,12 @@ def luck_table(found: Sequence[Analysis], name: str) -> Table:
 
 
 def _settling(found: Sequence[Analysis], name: str) -> list[Item]:
-    """How deep a dip can be seen now, and what would settle the one that was seen; nothing where there is none."""
+    """How deep a dip can be seen now, and what would settle one that chance may give; nothing where there is none."""
     rows = [
         [each.case.strategy, number(each.settled.visible, digits_of(each)),
          *map(_count, (each.settled.replicates, each.settled.people_tested, each.settled.people_in_pool))]
         for each in found
-        if each.settled is not None
+        if each.settled is not None and each.verdict.anomaly.p >= ALPHA
     ]  # fmt: skip
     if not rows:
         return []

@@ -26,6 +26,8 @@ def spreads_of(
         experiments: of which `other-seeds` tells what initialisation adds.
     """
     seeds = _seeds(case, experiments.get(OTHER_SEEDS))
+    every = [part.people for of_size in parts or () for part in of_size if part is not None]
+    n_people = len(np.unique(np.concatenate(every))) if every else 0
     found = {}
     for place, n in enumerate(map(int, case.sizes)):
         scores = case.goods[:, place]
@@ -36,6 +38,7 @@ def spreads_of(
         found[n] = decompose(
             scores,
             measurement=_measurement(case, None if parts is None else parts[place]),
+            tested_share=_tested_share(None if parts is None else parts[place], n_people),
             seeds=None if of_size is None or len(of_size) < LEAST_SPLITS else of_size,
             validation=choices[0] if choices else None,
             chosen=choices[1] if choices else None,
@@ -47,7 +50,19 @@ def _measurement(case: Case, parts: Sequence[Predictions | None] | None) -> np.n
     if parts is None:
         return None
     found = np.array([np.nan if part is None else _variance(case, part) for part in parts])
-    return found if np.isfinite(found).any() else None
+    # people who are tested in every replicate make no difference between replicates
+    return found if np.isfinite(found).any() and not _is_fixed(parts) else None
+
+
+def _is_fixed(parts: Sequence[Predictions | None]) -> bool:
+    tested = [frozenset(part.people.tolist()) for part in parts if part is not None]
+    return len(set(tested)) == 1 and len(tested) > 1
+
+
+def _tested_share(parts: Sequence[Predictions | None] | None, n_people: int) -> float:
+    """The people of a test part over those who are ever tested."""
+    tested = [len(np.unique(part.people)) for part in parts or () if part is not None]
+    return float(np.mean(tested)) / n_people if tested and n_people else 0.0
 
 
 def _variance(case: Case, part: Predictions) -> float:

@@ -9,7 +9,8 @@ What may be concluded, and what not:
   redrawn curves that chose it says how firmly: below about two thirds, report the others too.
 - No shape falls. A curve that dips is fitted by a level or a rise, and its small p says that no shape describes it.
 - Intervals hold if the standard errors and redrawn curves do: replicates that share a pool of people tell of that pool. They include
-  the choice among these shapes, not the chance that the truth is none of them.
+  the choice among these shapes, not the chance that the truth is none of them. Five noisy sizes hardly tell a power law from an
+  exponential: in such simulations some 95 % intervals of asymptote and needed size held the truth less than 88 times in 100.
 - Beyond three times the largest size a prediction rests on the shape alone: plan the next study, not the last one, by it.
 - A curve of a protocol (settings, budget, validation n/5) is a property of the protocol: with another, it may grow elsewhere.
 """

@@ -153,3 +153,22 @@ def test_models_that_a_run_has_pretrained_are_not_pretrained_again(tmp_path):
     models = study_of(tmp_path, Asked())["models"]
     assert models == {"own": {"path": str((tmp_path / "models" / "own").resolve())}, "given": {"path": "sim-base"}}
     assert parse_study(study_of(tmp_path, Asked())).models["own"].path is not None
+
+
+def test_a_run_of_an_earlier_version_has_its_experiments_and_one_that_cannot_be_read_has_curves_alone(
+    run, data, tmp_path
+):
+    facts = json.loads((run / "study.json").read_text())
+    early = tmp_path / "early"
+    early.mkdir()
+    (early / "results.parquet").write_bytes((run / "results.parquet").read_bytes())
+    del facts["study"]["protocol"]["validation"]
+    del facts["study"]["protocol"]["label_noise"]
+    (early / "study.json").write_text(json.dumps(facts))
+    assert "folds" in experiments_of(early, Asked(("folds",), data=data))
+    assert diagnose(early)[0].is_file()
+    facts["study"]["protocol"]["magic"] = 1
+    (early / "study.json").write_text(json.dumps(facts))
+    assert diagnose(early)[0].is_file()
+    with pytest.raises(InputError, match="cannot be read by this version"):
+        experiments_of(early, Asked(("folds",), data=data))

@@ -10,7 +10,7 @@ from neurotransfer.benchmark.variants import title_of
 from neurotransfer.diagnose.anomaly import anomaly_of
 from neurotransfer.diagnose.case import Case, case_of, cases_of
 from neurotransfer.diagnose.causes import CAUSES
-from neurotransfer.diagnose.experiments import EXPERIMENTS, possible
+from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
 from neurotransfer.diagnose.from_tables import Fit, Tables, fit_of, gains_of_tables, tables_of
 from neurotransfer.diagnose.gains import Gain, gain_of_pairs
 from neurotransfer.diagnose.gates import gated
@@ -124,7 +124,7 @@ def _analysed(
 
 def _by_experiments(case: Case, run: RunFolder) -> dict[str, str]:
     """By cause the experiments that could tell it of this strategy, in words."""
-    study = run.study.get("study")
+    study = as_values(run.study.get("study"))
     known = [part for part in (study or {}).get("strategies", []) if title_of(part) == case.strategy]
     allowed = possible({**study, "strategies": known}, ANY_COLUMN) if study and known else {}
     found = {}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.variants import title_of
 from neurotransfer.models.network import takes
 from neurotransfer.transfer.strategies import PENALTY_GRID, STRATEGIES
@@ -37,6 +38,17 @@ class Experiment:
     question: str
     changes: Callable[[Values, str], Changes | None]
     scope: tuple[str, ...] = ("exact", "gradient", "blend")
+
+
+def as_values(study: Any) -> dict[str, Any] | None:
+    """A study as a run keeps it, as values with every key; None where this version cannot read it.
+
+    A run of an earlier version lacks keys that came later: it was done by their defaults.
+    """
+    try:
+        return Study.model_validate(study).model_dump(mode="json")
+    except ValueError:
+        return None
 
 
 def kinds_of(study: Values) -> dict[str, str]:

@@ -7,7 +7,7 @@ from neurotransfer.artifacts import write_json
 from neurotransfer.benchmark.run import unheard
 from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.diagnose.analysis import Analysis, analyse
-from neurotransfer.diagnose.experiments import EXPERIMENTS, possible
+from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
 from neurotransfer.diagnose.page import page_of
 from neurotransfer.diagnose.published import PREFIX, analyse_means, is_means, page_of_means, read_means
 from neurotransfer.diagnose.record import as_json
@@ -78,7 +78,7 @@ def _of_run(
     if asked.names:
         done |= run_experiments(folder, asked, progress, tell)
     analyses = analyse(found, done, asked.strategies)
-    # a run of an earlier version does not know its study as values
-    allowed = possible(study_of(folder, asked), asked.sites) if "study" in found.study else {}
+    # a run whose study cannot be read has curves all the same
+    allowed = possible(study_of(folder, asked), asked.sites) if as_values(found.study.get("study")) else {}
     left = {name: EXPERIMENTS[name].question for name in allowed if name not in done}
     return page_of(found, analyses, left, reach), analyses

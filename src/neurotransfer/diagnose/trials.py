@@ -14,7 +14,7 @@ from neurotransfer.benchmark.run import unheard
 from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.variants import changed
-from neurotransfer.diagnose.experiments import EXPERIMENTS, kinds_of, possible, within
+from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, kinds_of, possible, within
 from neurotransfer.errors import InputError, listed, unknown
 
 FOLDER = "diagnosis"
@@ -43,8 +43,17 @@ class Asked:
 
 
 def study_of(run: Path, asked: Asked) -> dict[str, Any]:
-    """The study of a run as values: the strategies and replicates that are looked at, its models where they lie now."""
-    values: dict[str, Any] = read_json(run / "study.json")["study"]
+    """The study of a run as values: the strategies and replicates that are looked at, its models where they lie now.
+
+    Raises:
+        InputError: when this version cannot read the study.
+    """
+    values = as_values(read_json(run / "study.json").get("study"))
+    if values is None:
+        raise InputError(
+            f"the study of {str(run)!r} cannot be read by this version, so that it cannot be run again with a choice changed; run "
+            "the benchmark into another folder first"
+        )
     labels = list(kinds_of(values))
     kept = [
         part for part, label in zip(values["strategies"], labels, strict=True) if label in (asked.strategies or labels)

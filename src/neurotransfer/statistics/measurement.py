@@ -1,12 +1,12 @@
 """How much of a score's variance comes from the finite test part alone."""
 
-from collections.abc import Callable
-
 import numpy as np
-from scipy.stats import rankdata
 
 from neurotransfer.errors import InputError, unknown
+from neurotransfer.statistics.influence import influences
 from neurotransfer.statistics.metrics import NAN, SCORES, scores
+
+_BY_CLASS = ("auc", "balanced_accuracy")
 
 
 def measurement_variance(
@@ -55,94 +55,33 @@ def measurement_variance(
     if len(people) != len(observed):
         raise InputError(f"people has {len(people)} rows; allowed: one for each of {len(observed)} predictions")
     place = np.unique(people[known].astype(str), return_inverse=True)[1]
-    shown = (
-        np.asarray(probabilities, float)[known]
-        if kind == "categorical" and score != "balanced_accuracy"
-        else predicted[known]
-    )
-    contributions = _CONTRIBUTIONS[score](observed[known], _as_classes(shown, kind, score), place)
+    shown = None if probabilities is None else np.asarray(probabilities, float)[known]
+    contributions = _contributions(observed[known], predicted[known], kind, score, place, shown)
     return float(np.sum(np.bincount(place, weights=contributions) ** 2)) if place.max(initial=0) > 0 else NAN
 
 
-def _as_classes(predicted: np.ndarray, kind: str, score: str) -> np.ndarray:
-    if score != "balanced_accuracy" or kind == "categorical":
-        return predicted
-    # binary is cut at a half, and an ordinal level rounded half up, as the scores do
-    return np.floor(predicted + 0.5)
-
-
-def _widened(place: np.ndarray) -> float:
-    n = len(np.unique(place))
-    return float(np.sqrt(n / (n - 1))) if n > 1 else NAN
-
-
-def _of_mean(losses: np.ndarray, place: np.ndarray) -> np.ndarray:
-    return (losses - losses.mean()) / len(losses) * _widened(place)
-
-
-def _mae(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    return _of_mean(np.abs(predicted - observed), place)
-
-
-def _brier(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    if predicted.ndim == 1:
-        return _of_mean((predicted - observed) ** 2, place)
-    happened = observed[:, None] == np.arange(predicted.shape[1])
-    return _of_mean(((predicted - happened) ** 2).sum(1), place)
-
-
-def _rae(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    deviation, error = observed - observed.mean(), np.abs(predicted - observed)
-    spread = np.abs(deviation)
-    # the mean is that of the same people, and moves with them
-    spread_moves = spread - spread.mean() - np.sign(deviation).mean() * deviation
-    ratio = error.mean() / spread.mean()
-    return (error - error.mean() - ratio * spread_moves) / spread.mean() / len(observed) * _widened(place)
-
-
-def _r(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    x, y = ((values - values.mean()) / values.std() for values in (observed, predicted))
-    r = (x * y).mean()
-    return (x * y - r * (x**2 + y**2) / 2) / len(observed) * _widened(place)
-
-
-def _r2(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    squares, deviations = (observed - predicted) ** 2, (observed - observed.mean()) ** 2
-    ratio = squares.mean() / deviations.mean()
-    return (ratio * deviations - squares) / deviations.mean() / len(observed) * _widened(place)
-
-
-def _balanced_accuracy(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    present = np.unique(observed)
-    found = np.zeros(len(observed))
-    for index in present:
-        rows = observed == index
-        found[rows] = _of_mean((predicted[rows] == index).astype(float), place[rows]) / len(present)
+def _contributions(
+    observed: np.ndarray,
+    predicted: np.ndarray,
+    kind: str,
+    score: str,
+    place: np.ndarray,
+    probabilities: np.ndarray | None,
+) -> np.ndarray:
+    """What each row (n,) adds to the deviation of the score; squares of people's sums then have its variance as their sum."""
+    if score == "auc" and kind == "categorical" and probabilities is not None:
+        each = [
+            _contributions(
+                (observed == index).astype(float), probabilities[:, int(index)], "binary", score, place, None
+            )
+            for index in np.unique(observed)
+        ]
+        return np.mean(each, axis=0)
+    found = influences(score, kind, observed, predicted, probabilities)[1]
+    strata = observed if score in _BY_CLASS else np.zeros(len(observed))
+    for stratum in np.unique(strata):
+        rows = strata == stratum
+        n, n_people = rows.sum(), len(np.unique(place[rows]))
+        # jackknife values are n / (n - 1) times the derivatives, and a variance over people has G / (G - 1)
+        found[rows] *= (n - 1) / n * np.sqrt(n_people / (n_people - 1)) if n_people > 1 else NAN
     return found
-
-
-def _auc(observed: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    if predicted.ndim == 1:
-        return _placements(observed == 1, predicted, place)
-    present = np.unique(observed).astype(int)
-    return np.mean([_placements(observed == index, predicted[:, index], place) for index in present], axis=0)
-
-
-def _placements(is_one: np.ndarray, predicted: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Contributions to an AUC: of each row of a class, the share of the other one that it is on the right side of."""
-    ranks, found = rankdata(predicted), np.zeros(len(predicted))
-    for rows, turned in ((is_one, False), (~is_one, True)):
-        below = (ranks[rows] - rankdata(predicted[rows])) / (~rows).sum()
-        found[rows] = _of_mean(1 - below if turned else below, place[rows])
-    return found
-
-
-_CONTRIBUTIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-    "auc": _auc,
-    "balanced_accuracy": _balanced_accuracy,
-    "brier": _brier,
-    "mae": _mae,
-    "rae": _rae,
-    "r": _r,
-    "r2": _r2,
-}

@@ -119,6 +119,21 @@ def test_sites_need_a_column_and_a_strategy_on_features():
     assert possible(study(), "scanner")["harmonised"] == {"protocol.harmonise": "scanner"}
     networks = study(strategies=[{"strategy": "finetuned", "model": "base"}])
     assert "harmonised" not in possible(networks, "scanner")
+    folds = study(protocol={"sizes": [20, 40, 80], "replicates": 3, "validation": "folds"})
+    assert "harmonised" not in possible(folds, "scanner")
+
+
+def test_experiments_on_a_study_with_everything_can_all_be_read():
+    full = study(
+        protocol={
+            "name": "independent-people", "sizes": [20, 40, 80], "replicates": 3, "keep": "all", "label_noise": 0.1,
+            "enter": {"column": "site"},
+        },
+        training={"epochs": 5, "steps": 100, "lr_growth": 0.5, "settle": False},
+        fit_seed=3,
+    )  # fmt: skip
+    for changes in possible(full, "site").values():
+        parse_study(changed(full, changes))
 
 
 def test_steps_are_those_of_the_middle_size():

@@ -145,7 +145,10 @@ def _longer(study: Values, _: str) -> Changes | None:
 
 
 def _harmonised(study: Values, sites: str) -> Changes | None:
-    return {"protocol.harmonise": sites} if sites and not study["protocol"].get("harmonise") else None
+    # with folds, people who are judged would have had a part in it
+    if not sites or study["protocol"].get("harmonise") or study["protocol"]["validation"] == "folds":
+        return None
+    return {"protocol.harmonise": sites}
 
 
 def _at_once(study: Values, _: str) -> Changes | None:

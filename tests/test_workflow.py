@@ -208,7 +208,7 @@ def test_with_a_model_all_strategies_are_run(planned, tiny_model):
         name for name, row in STRATEGIES.items() if not row.needs_columns
     ]
     for part in study.strategies:
-        assert (part.model == "model") == (STRATEGIES[part.strategy].encoder == "model")
+        assert (part.model == "model") == (STRATEGIES[part.strategy].takes_model)
     assert (study.protocol.sizes, study.protocol.replicates) == ((50, 100), 100)
 
 

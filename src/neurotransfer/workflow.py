@@ -85,7 +85,7 @@ def _is_possible(name: str, model: object, taken: Input | None, study: Mapping[s
         return False
     # tissue is measured on a grid of ours; columns of regional volumes go with any volumes
     strategy = STRATEGIES[name]
-    needs_columns = strategy.needs_columns or (strategy.takes_columns and isinstance(taken, Contract))
+    needs_columns = strategy.needs_columns or (strategy.encoder == "linear" and isinstance(taken, Contract))
     return not needs_columns or bool((study or {}).get("regional_columns"))
 
 
@@ -121,7 +121,7 @@ def _check_call(cohort: object, target: object, model: object, study: object) ->
 
 
 def _part(name: str, model: Path | str | None) -> dict[str, Any]:
-    if model is None or name not in STRATEGIES or STRATEGIES[name].encoder != "model":
+    if model is None or name not in STRATEGIES or not STRATEGIES[name].takes_model:
         return {"strategy": name}
     # random weights take the architecture of the model: else a small model would be compared with a large network
     return {"strategy": name, "model": "model", **({} if STRATEGIES[name].needs_model else {"label": name})}

@@ -35,6 +35,18 @@ SMALL = {
     "voxels": {"shape": list(SHAPE), "sigma": 1.0, "stride": 4},
     "columns": {"columns": COLUMNS},
     "perceptron": {"columns": COLUMNS, "width": 8, "depth": 3, "dropout": 0.25},
+    "several": {
+        "parts": [
+            {"architecture": "tissue", "arguments": {"voxel_litres": 0.001}, "layered": False},
+            {"architecture": "sfcn", "arguments": {"width": 0.0625}, "layered": True},
+            {
+                "architecture": "voxels",
+                "arguments": {"shape": list(SHAPE), "sigma": 1.0, "stride": 8},
+                "layered": False,
+            },
+        ],
+        "shape": list(SHAPE),
+    },
     "resnet10": {"width": 0.0625, "dropout": 0.25},
     "resnet18": {"width": 0.0625},
     "resnet50": {"width": 0.0625},
@@ -44,7 +56,8 @@ SMALL = {
 }
 FIXED = ("tissue", "voxels", "columns")
 OF_COLUMNS = ("columns", "perceptron")
-NETWORKS = [name for name in SMALL if name not in (*FIXED, *OF_COLUMNS)]
+# parts side by side, some of them networks: no strategy trains them
+NETWORKS = [name for name in SMALL if name not in (*FIXED, *OF_COLUMNS, "several")]
 VOLUMETRIC = ["resnet10", "resnet18", "resnet50", "densenet121", "swin", "vit"]
 NEEDS_MONAI = pytest.mark.skipif(find_spec("monai") is None, reason="the extra `monai` is not installed")
 

@@ -119,6 +119,13 @@ ARGUMENTS = {
     "voxels": {"shape": (32, 32, 32)},
     "columns": {"columns": ["a"]},
     "perceptron": {"columns": ["a"]},
+    "several": {
+        "parts": [
+            {"architecture": "tissue", "arguments": {"voxel_litres": 1e-6}, "layered": False},
+            {"architecture": "sfcn", "arguments": {"width": 0.0625}, "layered": True},
+        ],
+        "shape": [32, 32, 32],
+    },
     "resnet10": {"width": 0.0625},
     "resnet18": {"width": 0.0625},
     "resnet50": {"width": 0.0625},

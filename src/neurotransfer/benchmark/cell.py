@@ -100,7 +100,7 @@ def _try_all(
         return [row | {"error": _text(error)} for row in rows], found
     trials = search(
         source, inputs, work.target, work.labels, work.split, tried, study.training.recipe, work.seed,
-        halving=study.protocol.search == "halving",
+        halving=study.protocol.search == "halving", people=work.workspace.cohort.people.codes,
     )  # fmt: skip
     best: tuple[int, Trial, Fitted | None] | None = None
     for index, (row, trial) in enumerate(zip(rows, trials, strict=True)):
@@ -134,7 +134,7 @@ def _record(work: _Work, row: dict[str, Any], trial: Trial) -> None:
 def _row(setting: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "setting": setting, "selected": False, "validation": NO_SCORES, "test": NO_SCORES, "train": NO_SCORES, "epochs": 0,
-        "best_epoch": 0, "loss": np.nan, "dropped": False, "error": None,
+        "best_epoch": 0, "loss": np.nan, "dropped": False, "blend": None, "error": None,
     }  # fmt: skip
 
 
@@ -163,6 +163,7 @@ def _test(
         raise_of_the_machine(error)
         row["error"] = _text(error)
         return None
+    row["blend"] = fitted.blend and json.dumps(fitted.blend)
     row["test"] = work.scores(work.observed, test, predicted, probabilities)
     _add(found, index, TEST, test, predicted, probabilities)
     return fitted
@@ -198,7 +199,10 @@ def _columns(work: _Work, rows: Sequence[Mapping[str, Any]], seconds: float) -> 
         "setting_index": list(range(len(rows))),
         "setting": [json.dumps(row["setting"]) for row in rows],
         "validation_loss": [float(row["loss"]) for row in rows],
-        **{name: [row[name] for row in rows] for name in ("selected", "epochs", "best_epoch", "dropped", "error")},
+        **{
+            name: [row[name] for row in rows]
+            for name in ("selected", "epochs", "best_epoch", "dropped", "blend", "error")
+        },
         **{name: [value] * len(rows) for name, value in same.items()},
     }
     for part in (VALIDATION, TEST, TRAIN):

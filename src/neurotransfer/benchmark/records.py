@@ -43,6 +43,7 @@ FIT_FIELDS = pa.schema(
         ("epochs", pa.int64()),
         ("best_epoch", pa.int64()),
         ("dropped", pa.bool_()),
+        ("blend", pa.string()),
         ("seconds", pa.float64()),
         ("n_train_images", pa.int64()),
         ("n_train_participants", pa.int64()),

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,3 +111,23 @@ def _values(fields: pa.Schema, size: int, generator: np.random.Generator) -> Col
         else:
             columns[field.name] = ["test"] * size
     return columns
+
+
+def peak_memory() -> float:
+    """Bytes that this process had in memory at most; 0 where that cannot be told."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # of this process alone: what getrusage gives may be that of the one that started it
+        for line in _lines(status):
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(most if sys.platform == "darwin" else most * 1024)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    yield from path.read_text(encoding="ascii", errors="replace").splitlines()

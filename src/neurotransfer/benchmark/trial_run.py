@@ -1,8 +1,7 @@
 """A trial of a study: its own scans, networks and settings, a few of each, timed in a process that is like a worker."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from neurotransfer.benchmark.cell import fit_cell
 from neurotransfer.benchmark.effort import Line
 from neurotransfer.benchmark.plan import Cell, split_of, task_labels
 from neurotransfer.benchmark.records import keep
+from neurotransfer.benchmark.room import peak_memory
 from neurotransfer.benchmark.setup import cohorts_of_models
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.trial_fits import Repeated, Standing, clock, line_of, pretraining_epoch, rows_known
@@ -20,7 +20,7 @@ from neurotransfer.benchmark.workspace import Workspace, arguments_of, input_of,
 from neurotransfer.cohort import Cohort, Split, store_volumes
 from neurotransfer.models.card import Card
 from neurotransfer.models.folder import Model, load_model
-from neurotransfer.models.network import Network, build_encoder
+from neurotransfer.models.network import Network, build_encoder, count_features
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Engine, features, use
 from neurotransfer.training.together import most_together
@@ -264,8 +264,14 @@ def _features(tried: _Tried, title: str, source: Source) -> np.ndarray:
     workspace, model = tried.workspace, tried.model(title)
     if source.columns:
         return inputs_of(source, workspace.cohort, None)
+    if len(source.parts) > 1:
+        parts = [_features(tried, title, part) for part in source.parts]
+        values = np.concatenate([part[: min(map(len, parts))] for part in parts], 1)
+        # they are kept once more, side by side
+        tried.found.features[repr(source.arguments)] = (0.0, int(values[0].nbytes))
+        return values
     key = repr((source.strategy.weights, source.architecture, sorted(source.arguments.items()), source.strategy.weights
-                == "pretrained" and workspace.part(title).model))  # fmt: skip
+                == "pretrained" and workspace.part(title).model, count_features(source.encoder)))  # fmt: skip
     if key not in tried.values:
         assert tried.volumes is not None
         encoder, few = source.encoder, tried.volumes
@@ -276,23 +282,3 @@ def _features(tried: _Tried, title: str, source: Source) -> np.ndarray:
         if model is not None and model.reference is not None:
             tried.found.drift += seconds
     return tried.values[key]
-
-
-def peak_memory() -> float:
-    """Bytes that this process had in memory at most; 0 where that cannot be told."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # of this process alone: what getrusage gives may be that of the one that started it
-        for line in _lines(status):
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(most if sys.platform == "darwin" else most * 1024)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    yield from path.read_text(encoding="ascii", errors="replace").splitlines()

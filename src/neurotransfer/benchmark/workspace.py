@@ -64,11 +64,19 @@ class Workspace:
         """What a strategy trains on; features of an encoder that stands still are made once and kept in the folder."""
         source, part = self.source(title, task), self.part(title)
         model = self.models.get(part.model or "")
-        if not source.strategy.on_features:
-            return inputs_of(source, self.cohort, self.volumes, model)
+        return (
+            self._kept(source, model)
+            if source.strategy.on_features
+            else inputs_of(source, self.cohort, self.volumes, model)
+        )
+
+    def _kept(self, source: Source, model: Model | None) -> np.ndarray:
         path = self.folder / "cache" / f"features-{source.architecture}-{_digest(source)}.npy"
         if not path.is_file():
-            values = inputs_of(source, self.cohort, self.volumes, model)
+            if len(source.parts) > 1:
+                values = np.concatenate([self._kept(part, model) for part in source.parts], 1)
+            else:
+                values = inputs_of(source, self.cohort, self.volumes, model)
             _write_array(path, values)
         # mapped and not read: all workers of a machine share one copy
         return np.load(path, mmap_mode="r")

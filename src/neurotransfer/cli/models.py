@@ -179,7 +179,9 @@ def transfer(
     target: Annotated[str, typer.Option(help="The column to predict.")],
     strategy: Annotated[
         str,
-        typer.Option(help="transferred, frozen, finetuned, baseline, random-frozen, linear, voxels or perceptron."),
+        typer.Option(
+            help="transferred, frozen, finetuned, baseline, random-frozen, linear, voxels, perceptron or auto."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     regional: Annotated[

@@ -63,9 +63,9 @@ class Transfer(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
-        # only these take regional volumes; the others take volumes of four axes or image paths
+        # only these take regional volumes; the others, and auto too, take volumes of four axes or image paths
         tags.input_tags.two_d_array = self.strategy in OF_COLUMNS
-        tags.input_tags.string = self.strategy not in OF_COLUMNS
+        tags.input_tags.string = self.strategy not in OF_COLUMNS or self.strategy == "auto"
         return tags
 
     def _require_parameters(self) -> None:
@@ -106,10 +106,12 @@ class Transfer(BaseEstimator):
             chosen = fit_best(
                 source, material, target, labels, split, tried, recipe,
                 integer_seed(seed, "transfer", strategy.name, target.name),
+                people=np.unique(people_of(groups, len(labels)), return_inverse=True)[1],
             )  # fmt: skip
             del material
         self.network_ = whole_network(source, chosen.fitted)
         self.setting_ = dict(chosen.setting)
+        self.blend_ = chosen.fitted.blend
         self.validation_scores_ = dict(chosen.validation_scores)
         self.target_ = self.network_.targets[target.name]
         self.card_ = card
@@ -143,7 +145,7 @@ class Transfer(BaseEstimator):
         n_axes = len(X.shape) if hasattr(X, "shape") else array_of(X).ndim
         if n_axes == 2 and self.strategy not in OF_COLUMNS:
             raise ArgumentError(
-                f"X with two axes holds regional volumes, for the strategy 'linear' or 'perceptron', not {self.strategy!r}; "
+                f"X with two axes holds regional volumes, for the strategies {', '.join(OF_COLUMNS)}, not {self.strategy!r}; "
                 "give volumes (n, x, y, z) or image paths"
             )
         return n_axes == 2

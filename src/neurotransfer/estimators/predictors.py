@@ -27,8 +27,8 @@ class TransferClassifier(ClassifierMixin, Transfer):
 
     A fifth of the people (`validation_fraction`; by `groups` where people have several scans) chooses the setting and the
     epoch. `X` is image paths (a list, an array, a Series, a table of one column), volumes (n, x, y, z) on the grid of the
-    model with values 0 to 1, a `VolumeStore`, or, for the strategies `linear` and `perceptron`, regional volumes (n, columns).
-    Images are read a batch at a time, so that memory does not grow with their number; where a whole network is trained, the
+    model with values 0 to 1, a `VolumeStore`, or, for the strategies `linear`, `perceptron` and `auto`, regional volumes (n,
+    columns). Images are read a batch at a time, so that memory does not grow with their number; where a whole network is trained, the
     volumes of image paths lie in a temporary folder meanwhile. The same scans give the numbers of `neurotransfer transfer`.
 
     On regional volumes all of scikit-learn's `check_estimator` holds.
@@ -47,6 +47,7 @@ class TransferClassifier(ClassifierMixin, Transfer):
     Attributes:
         classes_: the classes, sorted, (n_classes,).
         setting_: the setting that was best on the validation people.
+        blend_: of the strategy `auto`, the `shares` of what it blends and their `penalties`; None of others.
         validation_scores_: its scores there, which are too good, for it was chosen by them.
         network_: from scans to predictions.
         target_: what is predicted, with its classes.

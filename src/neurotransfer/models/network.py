@@ -1,7 +1,7 @@
 """A network: one encoder, and one linear head for every target."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -11,12 +11,35 @@ import torch
 from torch import Tensor, nn
 
 from neurotransfer.errors import ModelError, unknown
+from neurotransfer.models.depths import Layered
 from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
 from neurotransfer.models.panel import SFCNPanel
 from neurotransfer.models.perceptron import Perceptron
+from neurotransfer.models.several import Several
 from neurotransfer.models.sfcn import SFCN
 from neurotransfer.models.volumetric import densenet121, resnet, swin, vit
 from neurotransfer.targets import Target
+
+
+def several(parts: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Several:
+    """Encoders side by side, as a model card names them.
+
+    Args:
+        parts: of each its `architecture` and `arguments`, and whether it is `layered`: gives the means of its layers' maps before
+            its features, see `Layered`.
+        shape: (x, y, z) of the volumes.
+
+    Example:
+        >>> parts = [{"architecture": "tissue", "arguments": {"voxel_litres": 0.001}, "layered": False}]
+        >>> several(parts, [32, 32, 32]).n_features
+        4
+    """
+    built = []
+    for part in parts:
+        encoder = build_encoder(part["architecture"], dict(part["arguments"]))
+        built.append(Layered(encoder, tuple(shape)) if part["layered"] else encoder)
+    return Several(built)
+
 
 ENCODERS: dict[str, Any] = {
     "sfcn": SFCN,
@@ -25,6 +48,7 @@ ENCODERS: dict[str, Any] = {
     "voxels": SmoothedVoxels,
     "columns": Columns,
     "perceptron": Perceptron,
+    "several": several,
     "resnet10": partial(resnet, 10),
     "resnet18": partial(resnet, 18),
     "resnet50": partial(resnet, 50),

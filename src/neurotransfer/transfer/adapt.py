@@ -1,6 +1,6 @@
 """Make a predictor by a strategy: what stands still is run once, what is trained goes through one loop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,24 +9,23 @@ import torch
 from neurotransfer.cohort import Split
 from neurotransfer.errors import InputError, LeakageError
 from neurotransfer.models.network import Identity, Network
-from neurotransfer.seeding import integer_seed
-from neurotransfer.statistics.standardise import standardiser
+from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target
 from neurotransfer.training import Examples, Recipe, predictions
-from neurotransfer.transfer.exact import fold, solve_path
+from neurotransfer.transfer.blend import blend_heads
 from neurotransfer.transfer.gradient import Job, Setting, Trained, recipe_of, train_jobs
+from neurotransfer.transfer.heads import kind_of, solve_heads
 from neurotransfer.transfer.source import Source
 
 NOBODY = np.array([], int)
-# a voxel whose mean over the training images is lower lies outside the brain (volumes go from 0 to 1)
-OUTSIDE = 0.2
 
 
 @dataclass(frozen=True)
 class Fitted:
     """One fit of one setting: the network (on features where the encoder stands still), what the fit took and had to change.
 
-    `dropped` says that it was stopped before its end because others were better.
+    `dropped` says that it was stopped before its end because others were better; `blend` what `auto` is made of: the `shares` of its
+    members and their `penalties`.
     """
 
     network: Network
@@ -35,6 +34,7 @@ class Fitted:
     validation_loss: float
     notes: tuple[str, ...] = ()
     dropped: bool = False
+    blend: Mapping[str, Mapping[str, float]] | None = None
 
 
 def fit_setting(
@@ -46,9 +46,10 @@ def fit_setting(
     setting: Setting,
     recipe: Recipe,
     seed: int,
+    people: np.ndarray | None = None,
 ) -> Fitted:
     """Fit one setting of a strategy on one split: `fit_settings` of this one alone, whose error is raised."""
-    (outcome,) = fit_settings(source, inputs, target, labels, split, [setting], recipe, seed)
+    (outcome,) = fit_settings(source, inputs, target, labels, split, [setting], recipe, seed, people=people)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -65,6 +66,7 @@ def fit_settings(
     seed: int,
     *,
     halving: bool = False,
+    people: np.ndarray | None = None,
 ) -> Iterator[Fitted | Exception]:
     """Fit every setting of a strategy on one split: exact ones all at once, networks together where that is faster.
 
@@ -81,6 +83,8 @@ def fit_settings(
         recipe: the budget, the same for every strategy.
         seed: of new weights, order of batches and dropout.
         halving: train by successive halving, see `train_jobs`; what is solved exactly is not changed by it.
+        people: the participant of every row, as whole numbers (n_rows,), for what is chosen by folds of the training rows; None where
+            each row is of somebody else.
     """
     parts = parts_of(split, seed)
     if source.strategy.solver == "gradient":
@@ -89,10 +93,12 @@ def fit_settings(
         for outcome in train_jobs(jobs, halving=halving):
             yield outcome if isinstance(outcome, Exception) else _fitted(outcome)
         return
-    for part, _ in parts:
+    for part, own in parts:
         try:
             if source.strategy.solver == "exact":
                 outcomes = _fit_exact(source, inputs, target, labels, part, tried)
+            elif source.strategy.solver == "blend":
+                outcomes = [_fit_blend(source, inputs, target, labels, part, people, own)] * len(tried)
             else:
                 outcomes = [_as_it_is(source, target)] * len(tried)
         except Exception as error:
@@ -110,6 +116,7 @@ def refit(
     recipe: Recipe,
     seed: int,
     epochs: int,
+    people: np.ndarray | None = None,
 ) -> Fitted:
     """Fit one setting on rows (n,) without validation; where it is trained, for just so many epochs, see `Recipe.lasting`.
 
@@ -118,7 +125,7 @@ def refit(
     """
     split = Split(rows, NOBODY, NOBODY)
     if source.strategy.solver != "gradient":
-        return fit_setting(source, inputs, target, labels, split, setting, recipe, seed)
+        return fit_setting(source, inputs, target, labels, split, setting, recipe, seed, people=people)
     job = _job(
         source,
         inputs,
@@ -217,26 +224,34 @@ def _fit_exact(
     source: Source, inputs: np.ndarray, target: Target, labels: np.ndarray, split: Split, tried: Sequence[Setting]
 ) -> list[Fitted | Exception]:
     target, train = target.scaled_to(labels[split.train]), inputs[split.train]
-    inside = _inside(train.mean(0)) if source.strategy.encoder == "voxels" else np.full(train.shape[1], True)
-    train = np.asarray(train[:, inside], float)
-    mean, scale = standardiser(train, alike=source.strategy.encoder != "linear")
     penalties = [float(setting.get("penalty", 1.0)) for setting in tried]
-    solved = solve_path((train - mean) / scale, labels[split.train], target, penalties)
-    return [_folded(target, *fold(*one, mean, scale), inside) for one in zip(*solved, strict=True)]
+    kind = kind_of(source.strategy, train.shape[1])
+    return [
+        _fixed(target, *one)
+        for one in zip(*solve_heads(train, labels[split.train], target, penalties, kind), strict=True)
+    ]
 
 
-def _inside(mean: np.ndarray) -> np.ndarray:
-    # where values have another unit than in a volume on a grid, whose tissue is brighter than a half
-    return mean >= OUTSIDE * min(1.0, 2 * float(np.percentile(mean, 99)))
+def _fit_blend(
+    source: Source,
+    inputs: np.ndarray,
+    target: Target,
+    labels: np.ndarray,
+    split: Split,
+    people: np.ndarray | None,
+    seed: int,
+) -> Fitted | Exception:
+    blend = blend_heads(source, inputs, target, labels, split, people, stream(seed, "blend"))
+    fitted = _fixed(blend.target, blend.weights, blend.bias)
+    return fitted if isinstance(fitted, Exception) else replace(fitted, blend=blend.record)
 
 
-def _folded(target: Target, weights: np.ndarray, bias: np.ndarray, inside: np.ndarray) -> Fitted | Exception:
-    every = np.zeros((len(weights), len(inside)), np.float32)
+def _fixed(target: Target, weights: np.ndarray, bias: np.ndarray) -> Fitted | Exception:
     with np.errstate(over="ignore"):
-        every[:, inside] = weights
-    if not (np.isfinite(every).all() and np.isfinite(bias).all()):
+        weights, bias = weights.astype(np.float32), bias.astype(np.float32)
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
         return FloatingPointError("the solution is not finite")
-    return Fitted(_on_features(target, every, bias), 0, 0, np.nan)
+    return Fitted(_on_features(target, weights, bias), 0, 0, np.nan)
 
 
 def predict_rows(fitted: Fitted, inputs: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

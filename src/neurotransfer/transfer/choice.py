@@ -98,8 +98,9 @@ def fit_best(
     recipe: Recipe,
     seed: int,
     on_fit: Callable[[], object] | None = None,
+    people: np.ndarray | None = None,
 ) -> Chosen:
-    """Fit every setting of `tried` on one split, see `fit_settings`, and keep the best one.
+    """Fit every setting of `tried` on one split, see `fit_settings` (also for `people`), and keep the best one.
 
     Raises:
         InputError: when no setting gives a score on the validation rows.
@@ -107,7 +108,7 @@ def fit_best(
     best: Chosen | None = None
     failed: list[str] = []
     for setting, fitted in zip(
-        tried, fit_settings(source, inputs, target, labels, split, tried, recipe, seed), strict=True
+        tried, fit_settings(source, inputs, target, labels, split, tried, recipe, seed, people=people), strict=True
     ):
         if on_fit is not None:
             on_fit()

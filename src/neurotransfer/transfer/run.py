@@ -71,7 +71,7 @@ def transfer(
         target: the column to predict.
         strategy: a name of `STRATEGIES`.
         out: the folder to write.
-        columns: regional volumes of the table for the strategies `linear` and `perceptron`.
+        columns: regional volumes of the table for the strategies `linear` and `perceptron` (and `auto`, with a model of columns).
         validation_fraction: of the participants.
         grid: settings in place of the strategy's own.
         recipe: epochs, batch size and so on.
@@ -91,7 +91,7 @@ def transfer(
     model = model if isinstance(model, Model) else load_model(model)
     require_preparation(model.card, cohort)
     # images are read before the fit, not after it: one that has gone bad must not cost it
-    earlier = model.card if chosen.needs_model else None
+    earlier = model.card if chosen.knows_more else None
     salt = earlier.salt if earlier and earlier.people else people_of([])[0]
     images = image_hashes(cohort, salt) if cohort.has_images else []
     seen = np.zeros(len(cohort), bool)
@@ -113,13 +113,18 @@ def transfer(
     labels = cohort.labels(wanted)
     split = _split(cohort, wanted, labels, validation_fraction, seed)
     source = make_source(chosen, model=model, grid=model.card.input, target=wanted, columns=tuple(columns), seed=seed)
+    if source.is_mixed:
+        raise InputError(
+            f"strategy {strategy!r} blends columns and images in a benchmark, and a model folder takes the one or the other: leave "
+            "out the columns (tissue is then measured on the image), or use strategy linear"
+        )
     with new_folder(folder):
         with TemporaryDirectory() as cache:
             volumes = None if source.columns else store_volumes(Path(cache), cohort, _input(model))
             inputs = inputs_of(source, cohort, volumes, model)
             best = fit_best(
                 source, inputs, wanted, labels, split, settings(chosen, grid), recipe or Recipe(),
-                integer_seed(seed, "transfer", strategy, target), on_fit,
+                integer_seed(seed, "transfer", strategy, target), on_fit, cohort.people.codes,
             )  # fmt: skip
             network = whole_network(source, best.fitted)
             known, drift = _known(model, network, source, volumes, inputs, split)
@@ -137,8 +142,8 @@ def _known(
     """What the new model knows of scans, and how far those of the cohort are from what the old one knew."""
     if volumes is None:
         return None, None
-    made = inputs if source.strategy.on_features else None
-    drift = drift_of_volumes(model, volumes, made) if source.strategy.needs_model else None
+    made = inputs if source.strategy.on_features and source.strategy.encoder == "model" else None
+    drift = drift_of_volumes(model, volumes, made) if source.strategy.knows_more else None
     if source.strategy.head == "pretrained":
         # it has learnt from nobody here
         return model.reference, drift
@@ -169,6 +174,7 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
         "from_provenance": dict(model.card.provenance),
         "cohorts": [cohort.facts],
         "setting": dict(best.setting),
+        **({} if best.fitted.blend is None else {"blend": best.fitted.blend}),
         "validation_scores": dict(best.validation_scores),
         "epochs": best.fitted.epochs,
         "engine": str(current()),

@@ -85,6 +85,7 @@ def search(
     seed: int,
     *,
     halving: bool = False,
+    people: np.ndarray | None = None,
 ) -> Iterator[Trial]:
     """Try every setting on one split, in the order of `tried`; whoever keeps no trial of the worse ones saves memory.
 
@@ -104,11 +105,12 @@ def search(
         recipe: the budget, the same for every strategy.
         seed: of new weights, order of batches and dropout; a fold has one of its own that follows from it.
         halving: drop the worse settings of what is trained by gradients early, see `train_jobs`; a dropped one is a trial too.
+        people: the participant of every row, (n_rows,), see `fit_settings`.
 
     Raises:
         MemoryError, OSError, StorageError: when memory, disk or device are short.
     """
-    outcomes = fit_settings(source, inputs, target, labels, split, tried, recipe, seed, halving=halving)
+    outcomes = fit_settings(source, inputs, target, labels, split, tried, recipe, seed, halving=halving, people=people)
     parts = parts_of(split, seed)
     trials = (
         _trial(setting, outcome, inputs, labels, part.validation)
@@ -124,7 +126,7 @@ def search(
     for place, setting in enumerate(tried):
         trial = _joined(every[place :: len(tried)], split)
         again = partial(
-            refit, source, inputs, target, labels, split.train, setting, recipe, seed, max(1, trial.best_epoch)
+            refit, source, inputs, target, labels, split.train, setting, recipe, seed, max(1, trial.best_epoch), people
         )
         yield replace(trial, refit=again)
 

@@ -1,7 +1,7 @@
 """Where a strategy starts: its encoder, and what it trains on."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,28 @@ from neurotransfer.cohort import Cohort
 from neurotransfer.cohort.contract import Contract, Input
 from neurotransfer.errors import InputError, ModelError
 from neurotransfer.models.checks import check_volumes
+from neurotransfer.models.depths import Layered, depths_of
 from neurotransfer.models.folder import Model
-from neurotransfer.models.network import Network, build_encoder, seeded
+from neurotransfer.models.network import Network, build_encoder, count_features, seeded
+from neurotransfer.models.several import Several
 from neurotransfer.seeding import integer_seed
 from neurotransfer.targets import Target
 from neurotransfer.training import features
-from neurotransfer.transfer.strategies import OF_NETWORK, Strategy
+from neurotransfer.transfer.strategies import OF_NETWORK, STRATEGIES, Strategy
 
 # full width at half maximum of what `voxels` sees, the smoothing of the grid itself included
 SMOOTHING_MM = 6.0
+# with more of them than at 4 mm, `auto` leaves voxels out: they would be in memory six times
+MOST_VOXELS = 100_000
 
 
 @dataclass(frozen=True)
 class Source:
     """Where a strategy starts: an encoder with its architecture, and, for `transferred`, the network with its heads.
 
-    `columns` are the columns of the cohort table that a linear model or a perceptron takes instead of the image.
+    `columns` are the columns of the cohort table that a linear model or a perceptron takes instead of the image. `parts` are, for
+    `auto`, the sources whose features lie side by side; where some of them take columns and others images, no encoder gives them
+    all, and `encoder` only says how many there are.
     """
 
     strategy: Strategy
@@ -35,6 +41,12 @@ class Source:
     encoder: nn.Module
     network: Network | None = None
     columns: tuple[str, ...] = ()
+    parts: tuple["Source", ...] = ()
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether both columns of the table and images are taken, so that no model folder can hold what is learnt."""
+        return len(self.parts) > 1 and any(part.columns for part in self.parts)
 
     def arguments_with(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         """What the network of a setting is built with."""
@@ -64,30 +76,95 @@ def make_source(
         raise InputError(f"regional column {target.column!r} is the target itself; leave it out")
     if strategy.encoder == "model":
         return _network_source(strategy, model, target, architecture, arguments or {}, seed)
-    given: dict[str, Any]
-    if strategy.needs_columns and not columns:
-        raise InputError(
-            f"strategy {strategy.name!r} takes columns of the table and none are given; name them (regional_columns in a study, "
-            "--regional), or use strategy linear, which measures tissue on images"
-        )
-    if strategy.takes_columns and columns:
-        name, given = "perceptron" if strategy.needs_columns else "columns", {"columns": list(columns)}
-    elif grid is None:
-        raise InputError(f"strategy {strategy.name!r} needs images, or columns with regional volumes in the table")
-    elif strategy.encoder == "linear" and isinstance(grid, Contract):
+    if strategy.encoder == "several":
+        return _side_by_side(strategy, _parts(model, grid, target, columns, seed), grid)
+    if strategy.encoder == "linear":
+        return _linear_source(strategy, grid, columns)
+    if strategy.needs_columns:
+        return _perceptron_source(strategy, columns)
+    return _voxels_source(strategy, grid)
+
+
+def _linear_source(strategy: Strategy, grid: Input | None, columns: tuple[str, ...]) -> Source:
+    if columns:
+        return _built(strategy, "columns", {"columns": list(columns)}, columns)
+    grid = _required(strategy, grid)
+    if isinstance(grid, Contract):
         raise InputError(
             f"tissue cannot be measured on volumes as recipe {grid.recipe!r} leaves them; give columns with regional volumes, "
             "which `neurotransfer prepare` writes, or use strategy voxels"
         )
-    elif strategy.encoder == "linear":
-        name, given = "tissue", {"voxel_litres": grid.voxel_size_mm**3 / 1e6}
-    else:
-        width = np.sqrt(max(SMOOTHING_MM**2 - grid.voxel_size_mm**2, 0)) / grid.voxel_size_mm
-        sigma, stride = round(width / np.sqrt(8 * np.log(2)), 4), max(1, int(SMOOTHING_MM / 2 / grid.voxel_size_mm))
-        name, given = "voxels", {"shape": list(grid.shape), "sigma": sigma, "stride": stride}
-    return Source(
-        strategy, name, given, build_encoder(name, given).eval(), columns=columns if "columns" in given else ()
-    )
+    return _built(strategy, "tissue", {"voxel_litres": grid.voxel_size_mm**3 / 1e6})
+
+
+def _perceptron_source(strategy: Strategy, columns: tuple[str, ...]) -> Source:
+    if not columns:
+        raise InputError(
+            f"strategy {strategy.name!r} takes columns of the table and none are given; name them (regional_columns in a study, "
+            "--regional), or use strategy linear, which measures tissue on images"
+        )
+    return _built(strategy, "perceptron", {"columns": list(columns)}, columns)
+
+
+def _voxels_source(strategy: Strategy, grid: Input | None) -> Source:
+    grid = _required(strategy, grid)
+    width = np.sqrt(max(SMOOTHING_MM**2 - grid.voxel_size_mm**2, 0)) / grid.voxel_size_mm
+    sigma, stride = round(width / np.sqrt(8 * np.log(2)), 4), max(1, int(SMOOTHING_MM / 2 / grid.voxel_size_mm))
+    return _built(strategy, "voxels", {"shape": list(grid.shape), "sigma": sigma, "stride": stride})
+
+
+def _required(strategy: Strategy, grid: Input | None) -> Input:
+    if grid is None:
+        raise InputError(f"strategy {strategy.name!r} needs images, or columns with regional volumes in the table")
+    return grid
+
+
+def _built(strategy: Strategy, name: str, given: dict[str, Any], columns: tuple[str, ...] = ()) -> Source:
+    return Source(strategy, name, given, build_encoder(name, given).eval(), columns=columns)
+
+
+def _parts(
+    model: Model | None, grid: Input | None, target: Target, columns: tuple[str, ...], seed: int
+) -> Iterator[Source]:
+    """What there is to see: columns or tissue, the network and its layers, voxels."""
+    if columns or (grid is not None and not isinstance(grid, Contract)):
+        yield _linear_source(STRATEGIES["linear"], grid, columns)
+    elif grid is None:
+        _required(STRATEGIES["auto"], grid)
+    if grid is None:
+        return
+    if model is not None:
+        source = _network_source(STRATEGIES["frozen"], model, target, "", {}, seed)
+        yield replace(source, encoder=_with_layers(source.encoder, tuple(grid.shape)))
+    voxels = _voxels_source(STRATEGIES["voxels"], grid)
+    if count_features(voxels.encoder) <= MOST_VOXELS:
+        yield voxels
+
+
+def _with_layers(encoder: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    if not depths_of(encoder):
+        return encoder
+    try:
+        return Layered(encoder, shape).eval()
+    except ModelError:
+        # its layers give no maps: its features alone are left
+        return encoder
+
+
+def _side_by_side(strategy: Strategy, found: Iterable[Source], grid: Input | None) -> Source:
+    parts = tuple(found)
+    if len(parts) == 1 and not isinstance(parts[0].encoder, Layered):
+        return replace(parts[0], strategy=strategy, network=None, parts=parts)
+    described = [
+        {
+            "architecture": part.architecture,
+            "arguments": dict(part.arguments),
+            "layered": isinstance(part.encoder, Layered),
+        }
+        for part in parts
+    ]
+    arguments = {"parts": described, "shape": list(grid.shape) if grid is not None else []}
+    return Source(strategy, "several", arguments, Several([part.encoder for part in parts]).eval(), parts=parts)
 
 
 def _network_source(
@@ -138,9 +215,11 @@ def inputs_of(source: Source, cohort: Cohort, volumes: np.ndarray | None, model:
     """
     if source.columns:
         return column_values(cohort, source.columns)
+    if source.is_mixed:
+        return np.concatenate([inputs_of(part, cohort, volumes, model) for part in source.parts], 1)
     if volumes is None:
         raise InputError(f"strategy {source.strategy.name!r} needs images; the cohort has none")
-    if model is not None and source.strategy.encoder == "model":
+    if model is not None and source.strategy.takes_model:
         check_volumes(model.card, volumes)
     return features(source.encoder, volumes) if source.strategy.on_features else volumes
 

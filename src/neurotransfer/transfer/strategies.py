@@ -58,13 +58,14 @@ class Strategy:
     Attributes:
         name: of the strategy.
         encoder: `model` (the architecture of the model folder or the study), `linear` (regional volumes where the table
-            has them, else tissue volumes of the image), `voxels` (smoothed voxels) or `perceptron` (a network on regional
-            volumes of the table).
-        weights: `pretrained`, `random`, or `none` where there are none.
+            has them, else tissue volumes of the image), `voxels` (smoothed voxels), `perceptron` (a network on regional
+            volumes of the table) or `several` (whatever stands still, and every layer of the model, side by side).
+        weights: `pretrained`, `random`, `given` (pretrained where a model is given) or `none` where there are none.
         head: `pretrained` or `new`.
         trained: `nothing`, `head` or `everything`.
-        solver: `none`, `gradient` (the training loop) or `exact` (ridge or logistic regression with an L2 penalty).
-        grid: the nine settings, name -> values; their product.
+        solver: `none`, `gradient` (the training loop), `exact` (ridge or logistic regression with an L2 penalty) or `blend` (exact
+            ones of several kinds, weighed by folds of the training people).
+        grid: the nine settings, name -> values; their product; none where the strategy chooses by itself.
         description: for a reader.
     """
 
@@ -85,12 +86,22 @@ class Strategy:
     @property
     def takes_columns(self) -> bool:
         """Whether it takes regional volumes of the table where it has them."""
-        return self.encoder in ("linear", "perceptron")
+        return self.encoder in ("linear", "perceptron", "several")
 
     @property
     def needs_columns(self) -> bool:
         """Whether regional volumes of the table are all that it takes."""
         return self.encoder == "perceptron"
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether what is learnt here may begin with what a pretrained model has seen."""
+        return self.weights in ("pretrained", "given")
+
+    @property
+    def takes_model(self) -> bool:
+        """Whether a pretrained model changes anything."""
+        return self.encoder in ("model", "several")
 
     @property
     def on_features(self) -> bool:
@@ -120,6 +131,9 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("perceptron", "perceptron", "random", "new", "everything", "gradient", PERCEPTRON_GRID,
                  "a network of fully connected layers on regional volumes, trained from random weights: what `linear` sees, "
                  "without being linear"),
+        Strategy("auto", "several", "given", "new", "head", "blend", {},
+                 "a blend of whatever is possible (linear, frozen on the last and on all layers, transferred, voxels), weighed by "
+                 "folds of the training participants and never further from the simplest than they say"),
     )
 }  # fmt: skip
 
@@ -173,7 +187,7 @@ def _check_values(what: str, name: str, values: Any) -> None:
 
 def allowed_settings(strategy: Strategy) -> tuple[str, ...]:
     """The names of the settings that a strategy can be given."""
-    if strategy.solver == "none":
+    if strategy.solver in ("none", "blend"):
         return ()
     if strategy.solver == "exact":
         return ("penalty",)

@@ -1,0 +1,184 @@
+"""The strategy `auto`: linear heads of several kinds, weighed by what they predict of training people whom they have not seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurotransfer.cohort import Split
+from neurotransfer.cohort.folds import deal_folds
+from neurotransfer.statistics.stacking import likelihood_weights, row_losses, stack
+from neurotransfer.targets import Target
+from neurotransfer.transfer.exact import solve_path
+from neurotransfer.transfer.heads import Features, solve_heads
+from neurotransfer.transfer.members import View, views_of
+from neurotransfer.transfer.source import Source
+from neurotransfer.transfer.strategies import PENALTY_GRID
+
+PENALTIES = PENALTY_GRID["penalty"]
+FOLDS = 5
+# what it costs to leave the prior of the stacking: so many people's worth of loss
+CAUTION = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """A head on all features, and what it is made of.
+
+    Attributes:
+        target: what it predicts, standardised.
+        weights: (n_outputs, n_features).
+        bias: (n_outputs,).
+        record: `shares`: of every member, their sum 1; `penalties`: of every member that has them, the geometric mean.
+    """
+
+    target: Target
+    weights: np.ndarray
+    bias: np.ndarray
+    record: Mapping[str, Mapping[str, float]]
+
+
+def blend_heads(
+    source: Source,
+    inputs: np.ndarray,
+    target: Target,
+    labels: np.ndarray,
+    split: Split,
+    people: np.ndarray | None,
+    generator: np.random.Generator,
+) -> Blend:
+    """The blend of all members that are possible.
+
+    Every member is fitted with all its penalties on the training rows of four of five folds of the participants, and predicts the
+    rows of the fifth; fitted on all training rows it predicts the validation rows. By these predictions, of people whom a fit has
+    not seen, the penalties of a member are averaged (`likelihood_weights`), and the members weighed (`stack`), with a prior that
+    holds them near what each alone deserves. The heads that are blended are those fitted on all training rows. All are linear, and
+    so is the blend.
+
+    With too few people, or a class that one fold holds whole, there are fewer folds; without folds and validation rows nothing can be
+    judged, and the mean of the training labels is all there is.
+
+    Args:
+        source: of the strategy `auto`.
+        inputs: features of every row, (n_rows, n_features).
+        target: what to predict.
+        labels: of every row, (n_rows,).
+        split: its training and validation rows; test rows are not looked at.
+        people: the participant of every row, as whole numbers (n_rows,); None where each row is of somebody else.
+        generator: the source of randomness.
+
+    Raises:
+        FloatingPointError: when features or labels are not all finite.
+    """
+    target, known = target.scaled_to(labels[split.train]), labels[split.train]
+    people = np.arange(len(inputs)) if people is None else people
+    folds = folds_of(people[split.train], None if target.kind == "continuous" else known.astype(int), generator)
+    judged = _judged(split, folds)
+    train = np.asarray(inputs[split.train])
+    others = np.asarray(inputs[split.validation]) if len(split.validation) else np.zeros((0, train.shape[1]))
+    views = views_of(source, target)
+    if not len(judged):
+        views = {"mean": views["mean"]}
+    found = {name: _Solved.of(view, train, others, known, target, folds) for name, view in views.items()}
+    rows = np.concatenate([split.train, split.validation])[judged]
+    seen = {name: solved.outputs[:, judged] for name, solved in found.items()}
+    shares, inner = _weigh(target, seen, labels[rows], len(np.unique(people[rows])))
+    weights, bias = np.zeros((target.n_outputs, train.shape[1])), np.zeros(target.n_outputs)
+    for name, view in views.items():
+        weights[:, view.columns] += shares[name] * np.tensordot(inner[name], found[name].weights, 1)
+        bias += shares[name] * inner[name] @ found[name].bias
+    return Blend(target, weights, bias, {"shares": shares, "penalties": _penalties(views, inner)})
+
+
+def folds_of(people: np.ndarray, classes: np.ndarray | None, generator: np.random.Generator) -> np.ndarray | None:
+    """The fold of every training row (n,): five, or as few as two where people or classes allow no more; None for one person.
+
+    Where some class has a single person, folds are dealt without regard to classes.
+
+    Example:
+        >>> folds_of(np.array([3, 3, 5]), None, np.random.default_rng(0)).tolist()
+        [0, 0, 1]
+    """
+    for among in [classes, None] if classes is not None else [None]:
+        for n_folds in range(FOLDS, 1, -1):
+            found = deal_folds(people, n_folds, generator, among)
+            if found is not None:
+                return found
+    return None
+
+
+def _judged(split: Split, folds: np.ndarray | None) -> np.ndarray:
+    """Places among training and validation rows, one after another, whose predictions count: of a row that was drawn often one."""
+    start = len(split.train) if folds is None else 0
+    return start + np.unique(np.concatenate([split.train, split.validation])[start:], return_index=True)[1]
+
+
+def _weigh(
+    target: Target, seen: Mapping[str, np.ndarray], labels: np.ndarray, n_people: int
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Shares of the members, and the weights (S,) of each one's penalties, from outputs (S, n, n_outputs) of judged rows."""
+    if len(seen) == 1:
+        return dict.fromkeys(seen, 1.0), {
+            name: np.full(len(outputs), 1 / len(outputs)) for name, outputs in seen.items()
+        }
+    losses = {name: row_losses(target, outputs, labels).mean(-1) for name, outputs in seen.items()}
+    variance = min(float(values.min()) for values in losses.values())
+    inner = {name: likelihood_weights(target, values, n_people, variance) for name, values in losses.items()}
+    mixed = np.stack([np.tensordot(inner[name], outputs, 1) for name, outputs in seen.items()])
+    own = row_losses(target, mixed, labels).mean(-1)
+    # half of it equal shares, half what each alone deserves: what the labels say may always overrule it
+    prior = (likelihood_weights(target, own, n_people, variance) + 1 / len(own)) / 2
+    shares = stack(target, mixed, labels, prior, CAUTION / n_people)
+    return dict(zip(seen, shares.tolist(), strict=True)), inner
+
+
+def _penalties(views: Mapping[str, View], inner: Mapping[str, np.ndarray]) -> dict[str, float]:
+    found = {name: inner[name] for name, view in views.items() if len(inner[name]) == len(PENALTIES)}
+    return {name: float(np.exp(weights @ np.log(PENALTIES))) for name, weights in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Solved:
+    """The heads of a member, fitted on all training rows, and its outputs of judged rows by fits that have not seen them.
+
+    `weights` (S, n_outputs, k), `bias` (S, n_outputs) and `outputs` (S, n_judged, n_outputs) of S penalties.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    outputs: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        view: View,
+        train: np.ndarray,
+        seen: np.ndarray,
+        labels: np.ndarray,
+        target: Target,
+        folds: np.ndarray | None,
+    ) -> "_Solved":
+        train, seen = train[:, view.columns], seen[:, view.columns]
+        weights, bias = _heads(view, train, labels, target)
+        own = np.zeros((len(weights), len(train), target.n_outputs))
+        for k in range(0 if folds is None else int(folds.max()) + 1):
+            out = folds == k
+            own[:, out] = _outputs(*_heads(view, train[~out], labels[~out], target), train[out])
+        return cls(weights, bias, np.concatenate([own, _outputs(weights, bias, seen)], 1))
+
+
+def _heads(view: View, train: np.ndarray, labels: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (S, n_outputs, k) and bias (S, n_outputs) of a member's heads on its own features (n, k)."""
+    if not train.shape[1]:
+        weights, bias = solve_path(np.zeros((len(train), 1)), labels, target, [1.0])
+        return weights[:, :, :0], bias
+    if view.known is None:
+        return solve_heads(train, labels, target, PENALTIES, view.kind)
+    weights, bias = view.known
+    slopes, moved = solve_heads(train @ weights.T + bias, labels, target, PENALTIES, Features())
+    return np.concatenate([weights[None], slopes @ weights]), np.concatenate([bias[None], moved + slopes @ bias])
+
+
+def _outputs(weights: np.ndarray, bias: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Outputs (S, n, n_outputs) of heads for features (n, k)."""
+    return np.einsum("sok,nk->sno", weights, features, optimize=True) + bias[:, None]

@@ -1,0 +1,181 @@
+"""Blends of predictors: losses against independent ones, weights worked by hand, convexity, and what no evidence gives."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from sklearn.metrics import log_loss
+
+from neurotransfer.errors import InputError
+from neurotransfer.seeding import stream
+from neurotransfer.statistics.stacking import TEMPER, likelihood_weights, row_losses, stack
+from neurotransfer.targets import Target
+
+AGE = Target("age", "continuous", location=50.0, scale=10.0)
+SEX = Target("sex", "binary", classes=("F", "M"))
+GROUP = Target("group", "categorical", classes=("a", "b", "c"))
+LEVEL = Target("level", "ordinal", classes=("0", "1", "2"))
+TARGETS = {target.kind: target for target in (AGE, SEX, GROUP, LEVEL)}
+
+
+def labels_of(target, generator, n=40):
+    if target.kind == "continuous":
+        return generator.normal(50, 10, n)
+    return generator.integers(0, len(target.classes), n).astype(float)
+
+
+def some(target, seed=0, n=40, k=3):
+    generator = stream(seed, "stacking", target.name)
+    return generator.normal(size=(k, n, target.n_outputs)), labels_of(target, generator, n)
+
+
+@pytest.mark.parametrize("kind", ["binary", "categorical"])
+def test_losses_of_classes_are_the_log_losses_of_their_probabilities(kind):
+    target = TARGETS[kind]
+    outputs, labels = some(target)
+    for own in outputs:
+        probabilities = target.decode(own)[1]
+        expected = log_loss(labels, probabilities, labels=range(len(target.classes)))
+        assert row_losses(target, own, labels).mean() == pytest.approx(expected)
+
+
+def test_the_loss_of_a_value_is_its_squared_error_in_standard_deviations():
+    outputs, labels = some(AGE)
+    value = AGE.decode(outputs[0])[0]
+    np.testing.assert_allclose(row_losses(AGE, outputs[0], labels), ((value - labels) / 10) ** 2)
+
+
+def test_the_loss_of_levels_is_the_mean_of_that_of_both_questions():
+    outputs, labels = some(LEVEL)
+    questions = [row_losses(SEX, outputs[0][:, [level]], (labels > level).astype(float)) for level in (0, 1)]
+    np.testing.assert_allclose(row_losses(LEVEL, outputs[0], labels), np.mean(questions, axis=0))
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_losses_of_many_predictors_are_those_of_each(kind):
+    target = TARGETS[kind]
+    outputs, labels = some(target)
+    together = row_losses(target, outputs, labels)
+    assert together.shape == (3, 40)
+    for own, expected in zip(outputs, together, strict=True):
+        np.testing.assert_allclose(row_losses(target, own, labels), expected)
+
+
+def test_likelihood_weights_by_hand():
+    found = likelihood_weights(SEX, np.array([0.7, 0.5]), 10)
+    ratio = np.exp(TEMPER * 10 * 0.2)
+    np.testing.assert_allclose(found, [1 / (1 + ratio), ratio / (1 + ratio)])
+    # of a value: normal errors whose variance is the least loss, or a given one
+    ratio = np.exp(TEMPER * 10 * 0.2 / (2 * 0.5))
+    np.testing.assert_allclose(
+        likelihood_weights(AGE, np.array([0.7, 0.5]), 10), [1 / (1 + ratio), ratio / (1 + ratio)]
+    )
+    ratio = np.exp(TEMPER * 10 * 0.2 / (2 * 2.0))
+    found = likelihood_weights(AGE, np.array([0.7, 0.5]), 10, variance=2.0)
+    np.testing.assert_allclose(found, [1 / (1 + ratio), ratio / (1 + ratio)])
+
+
+def test_who_failed_has_no_weight_and_nobody_is_an_error():
+    found = likelihood_weights(SEX, np.array([np.inf, 0.6, np.nan]), 50)
+    np.testing.assert_array_equal(found, [0, 1, 0])
+    with pytest.raises(InputError, match="no predictor has a finite loss"):
+        likelihood_weights(SEX, np.array([np.nan, np.inf]), 50)
+    # a fit without any error is no division by zero
+    np.testing.assert_allclose(likelihood_weights(AGE, np.array([0.0, 1.0]), 5), [1, 0])
+
+
+@given(
+    st.lists(st.floats(0.01, 3), min_size=1, max_size=6),
+    st.floats(1, 500),
+    st.floats(-0.005, 2),
+    st.sampled_from(["continuous", "binary"]),
+)
+def test_likelihood_weights_are_shares_in_the_order_of_the_losses(losses, n, moved, kind):
+    losses = np.array(losses)
+    found = likelihood_weights(TARGETS[kind], losses, n, variance=1.0)
+    assert found.sum() == pytest.approx(1)
+    assert (np.diff(found[np.argsort(losses, kind="stable")]) <= 1e-12).all()
+    # what all have in common tells nothing
+    np.testing.assert_allclose(likelihood_weights(TARGETS[kind], losses + moved, n, variance=1.0), found, atol=1e-9)
+
+
+def test_two_that_err_in_opposite_directions_share_and_the_one_that_knows_nothing_goes():
+    labels = np.array([1.0, -1.0, 1.0, -1.0])
+    noise = np.array([1.0, 1.0, -1.0, -1.0])
+    outputs = np.stack([labels + noise, labels - noise, np.zeros(4)])[..., None]
+    target = Target("y", "continuous")
+    np.testing.assert_allclose(stack(target, outputs, labels, np.full(3, 1 / 3), 1e-7), [0.5, 0.5, 0], atol=5e-3)
+
+
+def test_the_weights_of_two_predictors_by_the_formula():
+    """With labels y and outputs y + noise and 0, the loss is w^2 s + (1 - w)^2 v, least at w = v / (v + s)."""
+    labels = np.repeat([1.0, -1.0], 8)
+    noise = np.tile([0.5, -0.5], 8)
+    outputs = np.stack([labels + noise, np.zeros(16)])[..., None]
+    found = stack(Target("y", "continuous"), outputs, labels, np.full(2, 0.5), 1e-8)
+    np.testing.assert_allclose(found, [1 / 1.25, 0.25 / 1.25], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_the_weights_are_those_that_an_independent_search_finds(kind):
+    target = TARGETS[kind]
+    outputs, labels = some(target)
+    prior, strength = np.array([0.5, 0.3, 0.2]), 0.05
+
+    def objective(free):
+        weights = np.clip(np.append(free, 1 - free.sum()), 1e-12, None)
+        mixed = np.einsum("k,kno->no", weights, outputs)
+        return row_losses(target, mixed, labels).mean() + strength * float((weights * np.log(weights / prior)).sum())
+
+    expected = minimize(objective, prior[:2], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12}).x
+    found = stack(target, outputs, labels, prior, strength)
+    np.testing.assert_allclose(found[:2], expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_an_endless_strength_gives_the_prior(kind):
+    outputs, labels = some(TARGETS[kind])
+    prior = np.array([0.6, 0.3, 0.1])
+    np.testing.assert_allclose(stack(TARGETS[kind], outputs, labels, prior, 1e6), prior, atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(sorted(TARGETS)), st.floats(1e-3, 1.0))
+def test_weights_are_shares_and_no_worse_than_any_predictor_or_the_prior(seed, kind, strength):
+    target = TARGETS[kind]
+    outputs, labels = some(target, seed)
+    prior = np.full(3, 1 / 3)
+    found = stack(target, outputs, labels, prior, strength)
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1)
+
+    def objective(weights):
+        apart = (weights * np.log(np.where(weights > 0, weights, 1) / prior)).sum()
+        return row_losses(target, np.tensordot(weights, outputs, 1), labels).mean() + strength * apart
+
+    assert objective(found) <= min(objective(weights) for weights in [prior, *np.eye(3)]) + 1e-6
+    order = np.array([2, 0, 1])
+    np.testing.assert_allclose(stack(target, outputs[order], labels, prior, strength), found[order], atol=2e-3)
+
+
+def test_equal_predictors_keep_their_prior_shares():
+    outputs, labels = some(SEX)
+    same = np.repeat(outputs[:1], 3, axis=0)
+    np.testing.assert_allclose(stack(SEX, same, labels, np.array([0.5, 0.3, 0.2]), 0.1), [0.5, 0.3, 0.2], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"strength": 0.0},
+        {"strength": np.nan},
+        {"prior": np.array([1.0, 0.0, 0.0])},
+        {"outputs": np.full((3, 40, 1), np.nan)},
+    ],
+)
+def test_what_cannot_be_stacked_is_refused(changed):
+    outputs, labels = some(SEX)
+    values = {"outputs": outputs, "prior": np.full(3, 1 / 3), "strength": 0.1} | changed
+    with pytest.raises(InputError, match="stacking takes finite outputs"):
+        stack(SEX, labels=labels, **values)

@@ -43,8 +43,8 @@ def test_every_strategy_gives_a_model_that_predicts(name, cohort, tiny_model, tm
     assert card.strategy == name
     assert card.provenance["from"] == "tiny"
     # random weights have seen nobody
-    assert made.overlap == (cohort.n_participants if get_strategy(name).needs_model else 0)
-    assert (made.drift is None) == (not get_strategy(name).needs_model)
+    assert made.overlap == (cohort.n_participants if get_strategy(name).knows_more else 0)
+    assert (made.drift is None) == (not get_strategy(name).knows_more)
     assert len(card.images) == len(cohort)
     nothing_known = name == "transferred" and load_model(tiny_model).reference is None
     assert (load_model(tmp_path / "m").reference is None) == (nothing_known or bool(columns))

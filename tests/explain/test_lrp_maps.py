@@ -169,6 +169,13 @@ def test_air_around_the_head_gets_little():
         ("vit", {"shape": (32, 32, 32), "patch": 8, "channels": 24, "layers": 1, "heads": 3}),
         ("swin", {"channels": 12, "depths": (1, 1, 1, 1)}),
         ("voxels", {"shape": (32, 32, 32)}),
+        (
+            "several",
+            {
+                "parts": [{"architecture": "sfcn", "arguments": {"width": 0.0625}, "layered": False}],
+                "shape": (32, 32, 32),
+            },
+        ),
     ],
 )
 def test_other_encoders_are_refused_with_those_that_work(name, arguments):

@@ -227,6 +227,9 @@ def transfer(
     if made.drift is not None and made.drift.verdict in ("partly", "another kind"):
         say([made.drift.text])
     print("chosen: " + (", ".join(f"{name} {value:g}" for name, value in made.setting.items()) or "nothing to choose"))
+    blend = made.model.card.provenance.get("blend")
+    if blend:
+        print("blended: " + ", ".join(f"{name} {share:.2f}" for name, share in blend["shares"].items()))
     print(
         "validation (optimistic: it chose the setting): "
         + ", ".join(f"{key} {value:.3g}" for key, value in found.items())

@@ -48,7 +48,7 @@ def takes_harmonised(strategy: Strategy) -> bool:
         >>> [name for name in ("transferred", "frozen", "finetuned", "perceptron") if takes_harmonised(get_strategy(name))]
         ['frozen', 'perceptron']
     """
-    return strategy.solver == "exact" or strategy.needs_columns
+    return strategy.solver in ("exact", "blend") or strategy.needs_columns
 
 
 def harmonised(study: Study, cohort: Cohort, source: Source, inputs: Any, split: Split) -> Any:

@@ -166,7 +166,7 @@ def hanley_mcneil(auc: float, n_ones: float, n_zeros: float) -> float:
 
     Example:
         >>> round(hanley_mcneil(0.5, 50, 50), 4)
-        0.0579
+        0.058
     """
     one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     total = auc * (1 - auc) + (n_ones - 1) * (one - auc**2) + (n_zeros - 1) * (two - auc**2)

@@ -12,7 +12,8 @@ from neurotransfer.pages.model import Axis, Figure, Item, Layer, Table, Text
 from neurotransfer.report.curves import sizes_axis
 from neurotransfer.report.wording import number, p_equals, score_label
 from neurotransfer.statistics import SCORES
-from neurotransfer.statistics.growth import Estimate, Growth, fit_growth
+from neurotransfer.statistics.estimates import Estimate
+from neurotransfer.statistics.growth import Growth, fit_growth
 from neurotransfer.statistics.needed import Needed, scans_needed
 
 # how far beyond the largest size curves are drawn

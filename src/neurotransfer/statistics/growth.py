@@ -22,21 +22,13 @@ import numpy as np
 
 from neurotransfer.errors import InputError
 from neurotransfer.seeding import stream
+from neurotransfer.statistics.estimates import Estimate
 from neurotransfer.statistics.heldout import Chosen, Curves, choose_shapes
 from neurotransfer.statistics.shapes import SHAPES, Shape
 
 N_REDRAWN = 400
 LEAST_REDRAWN = 20
 _LEAST_SEM = 0.1
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the ends of its 95 % interval: percentiles over redrawn curves."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def fits_of(n_settings=3, value=0.5, **changes):
         "selected": [index == 1 for index in range(n_settings)],
         "dropped": [False] * n_settings,
         "entered": ["a+b"] * n_settings,
+        "blend": [""] * n_settings,
         "error": [None] * n_settings,
     }
     return columns | changes

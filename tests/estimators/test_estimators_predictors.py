@@ -341,9 +341,9 @@ def test_nobody_is_in_train_and_validation_when_groups_are_given(regions, monkey
     seen = []
     real = base.fit_best
 
-    def spy(source, inputs, target, labels, split, *rest):
+    def spy(source, inputs, target, labels, split, *rest, **more):
         seen.append(split)
-        return real(source, inputs, target, labels, split, *rest)
+        return real(source, inputs, target, labels, split, *rest, **more)
 
     monkeypatch.setattr(base, "fit_best", spy)
     LINEAR_REGRESSOR(validation_fraction=0.4).fit(values, numbers, groups=people)

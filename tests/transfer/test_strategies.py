@@ -434,7 +434,7 @@ def test_a_weight_beyond_float32_is_the_error_of_its_setting_alone(model, monkey
     def solved(features, labels, target, penalties):
         return np.array([[[1.0, 1e39]], [[1.0, 2.0]]]), np.zeros((2, 1))
 
-    monkeypatch.setattr("neurotransfer.transfer.adapt.solve_path", solved)
+    monkeypatch.setattr("neurotransfer.transfer.heads.solve_path", solved)
     source = source_of("linear", model)
     features = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
     tried = [{"penalty": 1e-3}, {"penalty": 1.0}]

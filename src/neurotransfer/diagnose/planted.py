@@ -185,7 +185,7 @@ def people_of(name: str, seed: int) -> pd.DataFrame:
 
 
 def run_planted(name: str, seed: int, folder: Path, workers: int = 1) -> Path:
-    """Write the people of a planted study and run it; gives the run folder."""
+    """Write the people of a planted study and run it, or what is left of it; gives the run folder."""
     folder.mkdir(parents=True, exist_ok=True)
     people_of(name, seed).to_csv(folder / TABLE, sep="\t", index=False)
     benchmark(planted_study(name, seed), folder / "run", data=folder, workers=workers)

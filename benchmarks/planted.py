@@ -3,8 +3,8 @@
     python benchmarks/planted.py --seeds 10 [--only clean,luck] [--out rates.tsv] [--keep FOLDER]
 
 Every study is run by `benchmark` with all experiments on causes, and diagnosed as a user would. A planted cause is hit when it is the
-first that is named, of the strategy that has it; a clean study is hit when nothing is named. The bar is 9 of 10. Studies that are kept are
-not run again: a second call only diagnoses them.
+first that is named, of the strategy that has it; a clean study is hit when nothing is named. The bar is 9 of 10. Studies that are
+kept are not run again: a second call only diagnoses them.
 """
 
 import argparse

@@ -108,3 +108,18 @@ def is_no_memory(error: BaseException) -> bool:
         (True, False)
     """
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def raise_of_the_machine(error: Exception) -> None:
+    """Raise an error that is the fault of the machine and not of a fit, and do nothing for another one.
+
+    Raises:
+        MemoryError, OSError, StorageError: as it is, for another time it may go well; what torch says of memory as a MemoryError.
+
+    Example:
+        >>> raise_of_the_machine(FloatingPointError("the loss is not finite"))
+    """
+    if isinstance(error, StorageError | OSError | MemoryError):
+        raise error
+    if is_no_memory(error):
+        raise MemoryError(str(error)) from None

@@ -409,7 +409,7 @@ def replaced(values, row, value):
     ("options", "change", "said"),
     [
         ({"strategy": "linaer"}, {}, "did you mean 'linear'"),
-        ({"strategy": "frozen"}, {}, "regional volumes, for the strategies linear, perceptron, auto, not 'frozen'"),
+        ({"strategy": "frozen"}, {}, "regional volumes, for the strategies linear, perceptron, auto, auto-exact, not 'frozen'"),
         ({"grid": {"lr": [1e-3]}}, {}, "unknown setting 'lr'"),
         ({"grid": {"penalty": []}}, {}, "has no values"),
         ({"validation_fraction": 0.0}, {}, "leaves train or validation empty"),

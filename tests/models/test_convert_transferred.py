@@ -9,8 +9,7 @@ from neurotransfer.models.convert import convert
 from neurotransfer.models.network import Network
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
-from neurotransfer.transfer import get_strategy
-from neurotransfer.transfer.adapt import fit_setting, predict_rows, whole_network
+from neurotransfer.transfer import fit_setting, get_strategy, predict_rows, whole_network
 from neurotransfer.transfer.source import make_source
 from published_networks import HIGHEST_UKB, of_many_gpus, peng_network, scans
 

@@ -42,12 +42,13 @@ TARGETS = {
     "categorical": Target("y", "categorical", classes=("a", "b", "c")),
     "ordinal": Target("y", "ordinal", classes=("0", "1", "2")),
 }
-AUTO = get_strategy("auto")
+AUTO, EXACT = get_strategy("auto"), get_strategy("auto-exact")
+BRIEF = Recipe(epochs=2, batch_size=16)
 NOBODY = np.array([], int)
 
 
-def of_columns(target, n_columns):
-    return make_source(AUTO, model=None, grid=None, target=target, columns=tuple(map(str, range(n_columns))))
+def of_columns(target, n_columns, strategy=EXACT):
+    return make_source(strategy, model=None, grid=None, target=target, columns=tuple(map(str, range(n_columns))))
 
 
 def people(kind, n=90, d=5, strength=2.0, seed=0):
@@ -95,7 +96,10 @@ def test_members_are_what_is_possible(model):
     }
     for expected, given in kinds.items():
         source = make_source(AUTO, target=target, **given)
-        assert tuple(views_of(source, target)) == expected
+        trained = ("perceptron",) if given.get("columns") else ("finetuned",) if given["model"] else ()
+        assert tuple(views_of(source, target)) == (*expected, *trained)
+        exact = make_source(EXACT, target=target, **given)
+        assert tuple(views_of(exact, target)) == expected
         assert list(MEMBERS) == [*expected] or set(expected) < set(MEMBERS)
     # a target that the model has not learnt, or knows otherwise
     for other in (Target("bmi", "continuous"), Target("y", "binary", classes=("b", "a"))):
@@ -108,6 +112,8 @@ def test_views_are_columns_of_the_features_of_the_strategies_themselves(model, h
     nobody = Cohort("none", None)
     source = make_source(AUTO, target=target, grid=GRID, model=model)
     inputs, views = inputs_of(source, nobody, heads, model), views_of(source, target)
+    np.testing.assert_array_equal(inputs.volumes, heads)
+    assert views["finetuned"].columns is None
     assert inputs.shape[1] == count_features(source.encoder)
     for name in ("linear", "frozen", "voxels"):
         own = make_source(STRATEGIES[name], target=target, grid=GRID, model=model)
@@ -116,7 +122,7 @@ def test_views_are_columns_of_the_features_of_the_strategies_themselves(model, h
     assert layers.columns.start < views["frozen"].columns.start
     assert layers.columns.stop == views["frozen"].columns.stop
     assert sum(layers.kind.alike) == layers.columns.stop - layers.columns.start
-    np.testing.assert_array_equal(inputs, features(source.encoder, heads))
+    np.testing.assert_array_equal(inputs[:], features(source.encoder, heads))
 
 
 @pytest.mark.parametrize("name", ["age", "y"])
@@ -141,7 +147,9 @@ def test_columns_and_images_side_by_side(model, heads):
     assert source.is_mixed
     inputs = inputs_of(source, cohort, heads, model)
     np.testing.assert_array_equal(inputs[:, :2], np.column_stack([np.arange(14), np.ones(14)]))
-    assert tuple(views_of(source, AGE)) == ("mean", "transferred", "linear", "frozen", "layers", "voxels")
+    exact = ("mean", "transferred", "linear", "frozen", "layers", "voxels")
+    assert tuple(views_of(source, AGE)) == (*exact, "perceptron", "finetuned")
+    assert views_of(source, AGE)["perceptron"].columns == slice(0, 2)
     assert not make_source(AUTO, target=AGE, grid=GRID, model=model).is_mixed
 
 
@@ -156,7 +164,7 @@ def test_the_blend_of_columns_worked_out_anew():
     """Ridge by scikit-learn on the same folds, then the two steps of the blend from its predictions."""
     columns, labels = people("continuous")
     split = parts(50, 10, 90)
-    found = blend_heads(of_columns(AGE, 5), columns, AGE, labels, split, None, stream(0, "blend"))
+    found = blend_heads(of_columns(AGE, 5), columns, AGE, labels, split, None, BRIEF, 0)
     target = AGE.scaled_to(labels[split.train])
     value = (labels - target.location) / target.scale
     folds = folds_of(np.arange(50), None, stream(0, "blend"))
@@ -353,7 +361,7 @@ def of_parts(target):
         Source(STRATEGIES[name], name, {}, Identity(size), network if name == "frozen" else None)
         for name, size in (("linear", 4), ("frozen", 20), ("voxels", 150))
     )
-    return Source(AUTO, "several", {}, Identity(174), parts=parts)
+    return Source(EXACT, "several", {}, Identity(174), parts=parts)
 
 
 @pytest.mark.parametrize("kind", ["continuous", "binary"])

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from neurotransfer.cohort import Cohort, Grid, Split
-from neurotransfer.errors import InputError, LeakageError, StorageError
+from neurotransfer.errors import InputError, LeakageError, StorageError, raise_of_the_machine
 from neurotransfer.models.card import Card
 from neurotransfer.models.folder import Model
 from neurotransfer.models.network import Identity, Network, seeded
@@ -34,7 +34,7 @@ from neurotransfer.transfer import (
     settings,
 )
 from neurotransfer.transfer.adapt import parts_of, refit
-from neurotransfer.transfer.search import loss_of, raise_of_the_machine, search
+from neurotransfer.transfer.search import loss_of, search
 from neurotransfer.transfer.source import Source
 
 module = importlib.import_module("neurotransfer.transfer.search")

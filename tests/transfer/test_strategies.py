@@ -101,14 +101,15 @@ def test_the_table_says_what_the_design_says():
         "linear": ("none", "new", "head"),
         "voxels": ("none", "new", "head"),
         "perceptron": ("random", "new", "everything"),
-        "auto": ("given", "new", "head"),
+        "auto": ("given", "new", "beside"),
+        "auto-exact": ("given", "new", "head"),
     }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nine_settings_unless_there_is_nothing_to_set(name):
     tried = settings(get_strategy(name))
-    assert len(tried) == (1 if name in ("transferred", "auto") else 9)
+    assert len(tried) == (1 if name in ("transferred", "auto", "auto-exact") else 9)
     assert len({tuple(sorted(setting.items())) for setting in tried}) == len(tried)
     assert all(set(setting) <= set(allowed_settings(get_strategy(name))) for setting in tried)
 

@@ -14,11 +14,12 @@ from neurotransfer.benchmark.plan import Cell, learnt_labels, split_of, task_lab
 from neurotransfer.benchmark.records import TEST, TRAIN, VALIDATION, Columns, cell_path, keep
 from neurotransfer.benchmark.workspace import Workspace, prepared
 from neurotransfer.cohort import Split, effective_participants
+from neurotransfer.errors import raise_of_the_machine
 from neurotransfer.seeding import integer_seed
 from neurotransfer.statistics.metrics import SCORES, scores
 from neurotransfer.targets import Target
 from neurotransfer.transfer import Fitted, Source, best_of, get_strategy, predict_rows, settings
-from neurotransfer.transfer.search import Trial, raise_of_the_machine, search
+from neurotransfer.transfer.search import Trial, search
 
 NO_SCORES = dict.fromkeys(SCORES, float("nan"))
 

@@ -12,6 +12,7 @@ from neurotransfer.training import Recipe
 from neurotransfer.training.halving import best_third, rungs
 from neurotransfer.transfer import get_strategy, settings
 from neurotransfer.transfer.adapt import parts_of
+from neurotransfer.transfer.blend import FOLDS
 from neurotransfer.transfer.gradient import recipe_of
 
 # where patience may end a fit early, it ran so far on its way from the earliest end to the last epoch in finished studies
@@ -107,3 +108,16 @@ def seconds_of_fits(study: Study, part: StrategyPart, split: Split, line: Line) 
         total += line.seconds(Span(RUN_ON * again.best, again.most), len(split.train))
         total += Span(line.begun * tested, line.begun * tested)
     return total
+
+
+def seconds_beside(study: Study, split: Split, line: Line) -> float:
+    """Seconds of networks that `auto` trains beside heads: one a fold of the training rows, all of its epochs, no more."""
+    total, parts = 0.0, [own for own, _ in parts_of(split, 0)]
+    for own in [*parts, *([split] if split.folds is not None else [])]:
+        n = len(own.train)
+        others = round(n * (FOLDS - 1) / FOLDS)
+        epochs = study.training.recipe.on(others).epochs
+        fit = line.begun + line.seconds(Span(epochs, epochs), others).best
+        # every network predicts its own fold, and all of them everybody else
+        total += FOLDS * (fit + line.predicted * (len(own.validation) + n / FOLDS))
+    return total + FOLDS * line.predicted * (len(split.test) + len(np.unique(split.train)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurotransfer.benchmark.effort import Span, seconds_of_fits
+from neurotransfer.benchmark.effort import Span, seconds_beside, seconds_of_fits
 from neurotransfer.benchmark.plan import Plan, split_of, task_labels
 from neurotransfer.benchmark.records import finished
 from neurotransfer.benchmark.room import Room, bytes_of_cells, room_for
@@ -220,7 +220,7 @@ def _cell(found: Measured, study: Study, title: str, task: str, n: int, split: S
         seconds = seconds_of_fits(study, part, split, found.lines[title])
         return Span(seconds.best, MARGIN * seconds.most)
     known = {size: seconds for (own, name, size), seconds in found.cells.items() if (own, name) == (task, title)}
-    return _upto(between(known, n))
+    return _upto(between(known, n) + sum(seconds_beside(study, split, line) for line in found.beside.get(title, ())))
 
 
 def between(known: Mapping[int, float], n: int) -> float:

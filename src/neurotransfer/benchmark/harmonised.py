@@ -12,6 +12,7 @@ from neurotransfer.errors import unknown
 from neurotransfer.statistics.harmonise import fit_combat
 from neurotransfer.targets import as_text
 from neurotransfer.transfer import Source
+from neurotransfer.transfer.beside import Beside
 from neurotransfer.transfer.strategies import Strategy, get_strategy
 
 
@@ -74,7 +75,8 @@ def harmonised(study: Study, cohort: Cohort, source: Source, inputs: Any, split:
     sites, covariates = as_text(cohort.table[part.column]).to_numpy(object), covariates_of(cohort, part.keep)
     combat = fit_combat(inputs[split.train], sites[split.train], covariates[split.train])
     values = combat.apply(inputs[rows], sites[rows], covariates[rows])
-    return RowsOfSplit(values.astype(np.float32), rows, len(inputs))
+    found = RowsOfSplit(values.astype(np.float32), rows, len(inputs))
+    return Beside(found, inputs.volumes) if isinstance(inputs, Beside) else found
 
 
 def covariates_of(cohort: Cohort, columns: Sequence[str]) -> np.ndarray:

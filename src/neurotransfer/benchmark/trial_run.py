@@ -25,6 +25,7 @@ from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Engine, features, use
 from neurotransfer.training.together import most_together
 from neurotransfer.transfer import Source, get_strategy, inputs_of, predict_rows, settings
+from neurotransfer.transfer.members import MEMBERS
 from neurotransfer.transfer.search import search
 from neurotransfer.transfer.strategies import OF_LENGTH
 
@@ -69,6 +70,7 @@ class Measured:
         features: seconds an image and bytes an image of every network that stands still, by what is the same for strategies.
         drift: seconds an image that the manifest's look at models takes.
         lines: by the title of a strategy that is trained by gradients.
+        beside: of networks that are trained beside heads, by the title of their strategy.
         cells: seconds of whole cells that were done, by task, strategy and n.
         epochs: seconds of an epoch of pretraining, by the model's name.
         weights: bytes of the weights of the models that the study describes.
@@ -80,6 +82,7 @@ class Measured:
     features: dict[str, tuple[float, int]] = field(default_factory=dict)
     drift: float = 0.0
     lines: dict[str, Line] = field(default_factory=dict)
+    beside: dict[str, list[Line]] = field(default_factory=dict)
     cells: dict[tuple[str, str, int], float] = field(default_factory=dict)
     epochs: dict[str, float] = field(default_factory=dict)
     weights: float = 0.0
@@ -119,8 +122,7 @@ def measure(trial: Trial) -> Measured:
         cells = [cell for cell in trial.cells if cell.strategy == title]
         if get_strategy(workspace.part(title).strategy).on_features:
             _time_cells(tried, title, cells)
-        else:
-            _time_training(tried, title, cells[0].task, sorted({cell.n for cell in cells}))
+        _time_training(tried, title, cells[0].task, sorted({cell.n for cell in cells}))
     found.memory = max(found.memory, peak_memory() - tried.standing)
     return found
 
@@ -172,10 +174,22 @@ def _model(trial: Trial, name: str, other: Cohort | None) -> Model:
 
 
 def _time_training(tried: _Tried, title: str, task: str, sizes: list[int]) -> None:
-    workspace, part = tried.workspace, tried.workspace.part(title)
-    study, source, model = workspace.study, workspace.source(title, task), tried.model(title)
-    options = settings(get_strategy(part.strategy), part.grid)
-    recipe = study.training.recipe
+    """What a strategy trains by gradients, all of it or beside heads."""
+    part, source = tried.workspace.part(title), tried.workspace.source(title, task)
+    if not source.strategy.on_features:
+        options = settings(source.strategy, part.grid)
+        tried.found.lines[title] = _line(tried, title, task, sizes, source, options)
+    for learner in source.learners:
+        tried.found.beside.setdefault(title, []).append(
+            _line(tried, title, task, sizes, learner, [dict(MEMBERS[learner.strategy.name].setting)])
+        )
+
+
+def _line(
+    tried: _Tried, title: str, task: str, sizes: list[int], source: Source, options: list[dict[str, Any]]
+) -> Line:
+    workspace, model = tried.workspace, tried.model(title)
+    study, recipe = workspace.study, workspace.study.training.recipe
     key = repr((source.architecture, sorted(source.arguments.items()), options))
     if key not in tried.lines:
         inputs = inputs_of(source, workspace.cohort, workspace.volumes, model)
@@ -204,7 +218,7 @@ def _time_training(tried: _Tried, title: str, task: str, sizes: list[int]) -> No
         else:
             predicted = _seconds_an_image(lambda rows: predict_rows(last[0].fitted, inputs, rows))
         tried.lines[key] = replace(line, predicted=predicted)
-    tried.found.lines[title] = tried.lines[key]
+    return tried.lines[key]
 
 
 def _seconds_an_image(run: Callable[[np.ndarray], object]) -> float:
@@ -223,7 +237,8 @@ def _time_cells(tried: _Tried, title: str, cells: list[Cell]) -> None:
     done: dict[tuple[Any, int], float] = {}
     for task in dict.fromkeys(cell.task for cell in cells):
         target = workspace.targets[task]
-        source = workspace.source(title, task)
+        # networks that are trained beside heads are timed by themselves
+        source = replace(workspace.source(title, task), learners=())
         kind = (target.kind, len(target.classes), bool(workspace.study.tasks[task].where))
         sizes = sorted({cell.n for cell in cells if cell.task == task})
         values, before, largest = _features(tried, title, source), peak_memory(), sizes[0]

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from neurotransfer.models.network import ENCODERS, takes
 from neurotransfer.targets import Target
 from neurotransfer.training import Engine, current
 from neurotransfer.transfer import Source, get_strategy, inputs_of, make_source
+from neurotransfer.transfer.beside import Beside
 
 STUDY, COHORT, COHORT_FACTS = "study.json", "cohort.parquet", "cohort.json"
 
@@ -60,15 +61,14 @@ class Workspace:
             seed=self.study.seed_of_fits,
         )
 
-    def inputs(self, title: str, task: str) -> np.ndarray:
+    def inputs(self, title: str, task: str) -> Any:
         """What a strategy trains on; features of an encoder that stands still are made once and kept in the folder."""
         source, part = self.source(title, task), self.part(title)
         model = self.models.get(part.model or "")
-        return (
-            self._kept(source, model)
-            if source.strategy.on_features
-            else inputs_of(source, self.cohort, self.volumes, model)
-        )
+        if not source.strategy.on_features:
+            return inputs_of(source, self.cohort, self.volumes, model)
+        kept = self._kept(replace(source, learners=()), model)
+        return Beside(kept, self.volumes) if source.learns_from_volumes else kept
 
     def _kept(self, source: Source, model: Model | None) -> np.ndarray:
         path = self.folder / "cache" / f"features-{source.architecture}-{_digest(source)}.npy"
@@ -98,7 +98,7 @@ def _write_array(path: Path, values: np.ndarray) -> None:
 
 
 @lru_cache(maxsize=64)
-def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, np.ndarray]:
+def prepared(workspace: Workspace, title: str, task: str) -> tuple[Source, Any]:
     """Source and inputs of a strategy for a task, read once in a process."""
     return workspace.source(title, task), workspace.inputs(title, task)
 

@@ -180,7 +180,7 @@ def transfer(
     strategy: Annotated[
         str,
         typer.Option(
-            help="transferred, frozen, finetuned, baseline, random-frozen, linear, voxels, perceptron or auto."
+            help="transferred, frozen, finetuned, baseline, random-frozen, linear, voxels, perceptron, auto or auto-exact."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The model folder to write.")],

@@ -65,7 +65,7 @@ class Transfer(BaseEstimator):
         tags.target_tags.required = True
         # only these take regional volumes; the others, and auto too, take volumes of four axes or image paths
         tags.input_tags.two_d_array = self.strategy in OF_COLUMNS
-        tags.input_tags.string = self.strategy not in OF_COLUMNS or self.strategy == "auto"
+        tags.input_tags.string = self.strategy not in OF_COLUMNS or STRATEGIES[self.strategy].encoder == "several"
         return tags
 
     def _require_parameters(self) -> None:
@@ -170,11 +170,15 @@ def _material(source: Source, inputs: Any) -> Iterator[np.ndarray]:
     """What a strategy trains on: columns, features, or volumes where a network is trained, which read them in every epoch."""
     if source.columns:
         yield inputs
-    elif source.strategy.on_features or not isinstance(inputs, ScansOnDisk):
+    elif _reads_once(source) or not isinstance(inputs, ScansOnDisk):
         yield inputs_of(source, Cohort("X", pd.DataFrame()), inputs)
     else:
         with TemporaryDirectory() as folder:
-            yield inputs.stored(Path(folder))
+            yield inputs_of(source, Cohort("X", pd.DataFrame()), inputs.stored(Path(folder)))
+
+
+def _reads_once(source: Source) -> bool:
+    return source.strategy.on_features and not source.learns_from_volumes
 
 
 def _taken(card: Card | None, shape: tuple[int, ...]) -> Input:

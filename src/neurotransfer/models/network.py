@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from neurotransfer.errors import ModelError, unknown
 from neurotransfer.models.depths import Layered
 from neurotransfer.models.fixed import Columns, SmoothedVoxels, TissueVolumes
+from neurotransfer.models.outputs import Outputs
 from neurotransfer.models.panel import SFCNPanel
 from neurotransfer.models.perceptron import Perceptron
 from neurotransfer.models.several import Several
@@ -41,6 +42,22 @@ def several(parts: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> Several
     return Several(built)
 
 
+def networks(architecture: str, arguments: Mapping[str, Any], n_networks: int, n_outputs: int) -> Outputs:
+    """The mean output of several networks of one architecture, as a model card names it.
+
+    Args:
+        architecture: of their encoders.
+        arguments: of it.
+        n_networks: how many.
+        n_outputs: of each.
+
+    Example:
+        >>> networks("perceptron", {"columns": ["a", "b"]}, 2, 1).n_features
+        1
+    """
+    return Outputs([build_encoder(architecture, dict(arguments)) for _ in range(n_networks)], n_outputs)
+
+
 ENCODERS: dict[str, Any] = {
     "sfcn": SFCN,
     "sfcn-panel": SFCNPanel,
@@ -49,6 +66,7 @@ ENCODERS: dict[str, Any] = {
     "columns": Columns,
     "perceptron": Perceptron,
     "several": several,
+    "networks": networks,
     "resnet10": partial(resnet, 10),
     "resnet18": partial(resnet, 18),
     "resnet50": partial(resnet, 50),

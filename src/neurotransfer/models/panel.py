@@ -54,7 +54,7 @@ class SFCNPanel(nn.Module):
         if not self.normalised:
             return features
         # differences of large numbers: half the digits would not do
-        with _unrounded(features.device):
+        with unrounded(features.device):
             return (features.to(self.mixing.dtype) - self.centre) @ self.mixing.T
 
     def layer_groups(self) -> list[nn.Module]:
@@ -63,6 +63,7 @@ class SFCNPanel(nn.Module):
         return [nn.ModuleList(parts) for parts in depths]
 
 
-def _unrounded(device: torch.device) -> AbstractContextManager[object]:
+def unrounded(device: torch.device) -> AbstractContextManager[object]:
+    """A context without the engine's lower precision."""
     # where shapes alone are worked out there is no precision to lower
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

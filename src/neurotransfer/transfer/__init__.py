@@ -1,13 +1,8 @@
 """Make a predictor of your own target from a pretrained network, by one of the strategies."""
 
-from neurotransfer.transfer.adapt import (
-    Fitted,
-    fit_setting,
-    fit_settings,
-    predict_rows,
-    whole_network,
-)
+from neurotransfer.transfer.adapt import fit_setting, fit_settings
 from neurotransfer.transfer.choice import CHOICES, Chosen, best_of, fit_best, require_classes
+from neurotransfer.transfer.fitted import Fitted, predict_rows, whole_network
 from neurotransfer.transfer.run import Transferred, transfer
 from neurotransfer.transfer.source import Source, inputs_of, make_source
 from neurotransfer.transfer.strategies import STRATEGIES, Strategy, get_strategy, settings

@@ -1,7 +1,8 @@
 """Make a predictor by a strategy: what stands still is run once, what is trained goes through one loop."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,32 +10,16 @@ import torch
 from neurotransfer.cohort import Split
 from neurotransfer.errors import InputError, LeakageError
 from neurotransfer.models.network import Identity, Network
-from neurotransfer.seeding import integer_seed, stream
+from neurotransfer.seeding import integer_seed
 from neurotransfer.targets import Target
-from neurotransfer.training import Examples, Recipe, predictions
+from neurotransfer.training import Examples, Recipe
 from neurotransfer.transfer.blend import blend_heads
+from neurotransfer.transfer.fitted import Fitted
 from neurotransfer.transfer.gradient import Job, Setting, Trained, recipe_of, train_jobs
 from neurotransfer.transfer.heads import kind_of, solve_heads
 from neurotransfer.transfer.source import Source
 
 NOBODY = np.array([], int)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """One fit of one setting: the network (on features where the encoder stands still), what the fit took and had to change.
-
-    `dropped` says that it was stopped before its end because others were better; `blend` what `auto` is made of: the `shares` of its
-    members and their `penalties`.
-    """
-
-    network: Network
-    epochs: int
-    best_epoch: int
-    validation_loss: float
-    notes: tuple[str, ...] = ()
-    dropped: bool = False
-    blend: Mapping[str, Mapping[str, float]] | None = None
 
 
 def fit_setting(
@@ -98,7 +83,7 @@ def fit_settings(
             if source.strategy.solver == "exact":
                 outcomes = _fit_exact(source, inputs, target, labels, part, tried)
             elif source.strategy.solver == "blend":
-                outcomes = [_fit_blend(source, inputs, target, labels, part, people, own)] * len(tried)
+                outcomes = [_fit_blend(source, inputs, target, labels, part, people, recipe, own)] * len(tried)
             else:
                 outcomes = [_as_it_is(source, target)] * len(tried)
         except Exception as error:
@@ -234,16 +219,20 @@ def _fit_exact(
 
 def _fit_blend(
     source: Source,
-    inputs: np.ndarray,
+    inputs: Any,
     target: Target,
     labels: np.ndarray,
     split: Split,
     people: np.ndarray | None,
+    recipe: Recipe,
     seed: int,
 ) -> Fitted | Exception:
-    blend = blend_heads(source, inputs, target, labels, split, people, stream(seed, "blend"))
+    blend = blend_heads(source, inputs, target, labels, split, people, recipe, seed)
     fitted = _fixed(blend.target, blend.weights, blend.bias)
-    return fitted if isinstance(fitted, Exception) else replace(fitted, blend=blend.record)
+    if isinstance(fitted, Exception):
+        return fitted
+    notes = tuple(note for learner in blend.learners for note in learner.notes)
+    return replace(fitted, blend=blend.record, learners=blend.learners, notes=notes)
 
 
 def _fixed(target: Target, weights: np.ndarray, bias: np.ndarray) -> Fitted | Exception:
@@ -252,17 +241,3 @@ def _fixed(target: Target, weights: np.ndarray, bias: np.ndarray) -> Fitted | Ex
     if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
         return FloatingPointError("the solution is not finite")
     return Fitted(_on_features(target, weights, bias), 0, 0, np.nan)
-
-
-def predict_rows(fitted: Fitted, inputs: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions (n,) and class probabilities (n, K) of a fit for rows of the inputs it was fitted on."""
-    return next(iter(predictions(fitted.network, inputs, rows).values()))
-
-
-def whole_network(source: Source, fitted: Fitted) -> Network:
-    """The fitted head on its encoder: a network from volumes (or columns) to predictions, to be saved as a model."""
-    if not source.strategy.on_features:
-        return fitted.network
-    network = Network(source.encoder, fitted.network.targets.values())
-    network.heads.load_state_dict(fitted.network.heads.state_dict())
-    return network.eval()

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from neurotransfer.cohort import Split
 from neurotransfer.cohort.folds import deal_folds
+from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.statistics.stacking import likelihood_weights, row_losses, stack
 from neurotransfer.targets import Target
+from neurotransfer.training import Recipe
 from neurotransfer.transfer.exact import solve_path
 from neurotransfer.transfer.heads import Features, solve_heads
-from neurotransfer.transfer.members import View, views_of
+from neurotransfer.transfer.learners import Learner, train_folds
+from neurotransfer.transfer.members import MEMBERS, View, views_of
 from neurotransfer.transfer.source import Source
 from neurotransfer.transfer.strategies import PENALTY_GRID
 
@@ -27,25 +31,28 @@ class Blend:
 
     Attributes:
         target: what it predicts, standardised.
-        weights: (n_outputs, n_features).
+        weights: (n_outputs, n_features and those of the learners one after another).
         bias: (n_outputs,).
+        learners: trained networks, whose outputs follow the features.
         record: `shares`: of every member, their sum 1; `penalties`: of every member that has them, the geometric mean.
     """
 
     target: Target
     weights: np.ndarray
     bias: np.ndarray
+    learners: tuple[Learner, ...]
     record: Mapping[str, Mapping[str, float]]
 
 
 def blend_heads(
     source: Source,
-    inputs: np.ndarray,
+    inputs: Any,
     target: Target,
     labels: np.ndarray,
     split: Split,
     people: np.ndarray | None,
-    generator: np.random.Generator,
+    recipe: Recipe,
+    seed: int,
 ) -> Blend:
     """The blend of all members that are possible.
 
@@ -53,41 +60,57 @@ def blend_heads(
     rows of the fifth; fitted on all training rows it predicts the validation rows. By these predictions, of people whom a fit has
     not seen, the penalties of a member are averaged (`likelihood_weights`), and the members weighed (`stack`), with a prior that
     holds them near what each alone deserves. The heads that are blended are those fitted on all training rows. All are linear, and
-    so is the blend.
+    so is the blend. Networks that are trained are those of the folds, and what they say together is their mean.
 
     With too few people, or a class that one fold holds whole, there are fewer folds; without folds and validation rows nothing can be
     judged, and the mean of the training labels is all there is.
 
     Args:
         source: of the strategy `auto`.
-        inputs: features of every row, (n_rows, n_features).
+        inputs: features of every row, (n_rows, n_features), and volumes where networks take them, see `Beside`.
         target: what to predict.
         labels: of every row, (n_rows,).
         split: its training and validation rows; test rows are not looked at.
         people: the participant of every row, as whole numbers (n_rows,); None where each row is of somebody else.
-        generator: the source of randomness.
+        recipe: of networks that are trained.
+        seed: of everything random.
 
     Raises:
         FloatingPointError: when features or labels are not all finite.
+        MemoryError, OSError, StorageError: when memory, disk or device are short.
     """
     target, known = target.scaled_to(labels[split.train]), labels[split.train]
     people = np.arange(len(inputs)) if people is None else people
-    folds = folds_of(people[split.train], None if target.kind == "continuous" else known.astype(int), generator)
-    judged = _judged(split, folds)
-    train = np.asarray(inputs[split.train])
-    others = np.asarray(inputs[split.validation]) if len(split.validation) else np.zeros((0, train.shape[1]))
-    views = views_of(source, target)
-    if not len(judged):
-        views = {"mean": views["mean"]}
-    found = {name: _Solved.of(view, train, others, known, target, folds) for name, view in views.items()}
+    classes = None if target.kind == "continuous" else known.astype(int)
+    folds = folds_of(people[split.train], classes, stream(seed, "blend"))
+    judged, given = _judged(split, folds), _Given.of(inputs, target, known, split, folds, recipe, seed)
+    found = {}
+    for name, view in views_of(source, target).items():
+        solved = _solved(name, view, given) if len(judged) or name == "mean" else None
+        if solved is not None:
+            found[name] = solved
     rows = np.concatenate([split.train, split.validation])[judged]
     seen = {name: solved.outputs[:, judged] for name, solved in found.items()}
     shares, inner = _weigh(target, seen, labels[rows], len(np.unique(people[rows])))
-    weights, bias = np.zeros((target.n_outputs, train.shape[1])), np.zeros(target.n_outputs)
-    for name, view in views.items():
-        weights[:, view.columns] += shares[name] * np.tensordot(inner[name], found[name].weights, 1)
-        bias += shares[name] * inner[name] @ found[name].bias
-    return Blend(target, weights, bias, {"shares": shares, "penalties": _penalties(views, inner)})
+    return Blend(
+        target, *_summed(given, found, shares, inner), {"shares": shares, "penalties": _penalties(found, inner)}
+    )
+
+
+def _summed(
+    given: "_Given", found: Mapping[str, "_Solved"], shares: Mapping[str, float], inner: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, tuple[Learner, ...]]:
+    """Weights, bias and learners of a blend; networks that have no share are left out."""
+    n_outputs = given.target.n_outputs
+    weights, bias, learners = np.zeros((n_outputs, given.train.shape[1])), np.zeros(n_outputs), []
+    beside = []
+    for name, solved in found.items():
+        weights[:, solved.columns] += shares[name] * np.tensordot(inner[name], solved.weights, 1)
+        bias += shares[name] * inner[name] @ solved.bias
+        if solved.learner is not None and shares[name] > 0:
+            learners.append(solved.learner)
+            beside.append(shares[name] * np.eye(n_outputs))
+    return np.concatenate([weights, *beside], 1), bias, tuple(learners)
 
 
 def folds_of(people: np.ndarray, classes: np.ndarray | None, generator: np.random.Generator) -> np.ndarray | None:
@@ -132,39 +155,82 @@ def _weigh(
     return dict(zip(seen, shares.tolist(), strict=True)), inner
 
 
-def _penalties(views: Mapping[str, View], inner: Mapping[str, np.ndarray]) -> dict[str, float]:
-    found = {name: inner[name] for name, view in views.items() if len(inner[name]) == len(PENALTIES)}
-    return {name: float(np.exp(weights @ np.log(PENALTIES))) for name, weights in found.items()}
+def _penalties(found: Mapping[str, "_Solved"], inner: Mapping[str, np.ndarray]) -> dict[str, float]:
+    known = {name: inner[name] for name in found if len(inner[name]) == len(PENALTIES)}
+    return {name: float(np.exp(weights @ np.log(PENALTIES))) for name, weights in known.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What members learn from: training features (n, d) and their labels, features of the validation rows, folds."""
+
+    inputs: Any
+    target: Target
+    labels: np.ndarray
+    split: Split
+    folds: np.ndarray | None
+    recipe: Recipe
+    seed: int
+    train: np.ndarray
+    others: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Any,
+        target: Target,
+        labels: np.ndarray,
+        split: Split,
+        folds: np.ndarray | None,
+        recipe: Recipe,
+        seed: int,
+    ) -> "_Given":
+        train = np.asarray(inputs[split.train])
+        others = np.asarray(inputs[split.validation]) if len(split.validation) else np.zeros((0, train.shape[1]))
+        return cls(inputs, target, labels, split, folds, recipe, seed, train, others)
 
 
 @dataclass(frozen=True, eq=False)
 class _Solved:
     """The heads of a member, fitted on all training rows, and its outputs of judged rows by fits that have not seen them.
 
-    `weights` (S, n_outputs, k), `bias` (S, n_outputs) and `outputs` (S, n_judged, n_outputs) of S penalties.
+    `outputs` are (S, n_judged, n_outputs) of S penalties, `weights` (S, n_outputs, k) and `bias` (S, n_outputs). Networks that are
+    trained are a `learner` in place of heads, and S is 1.
     """
 
+    outputs: np.ndarray
+    columns: slice
     weights: np.ndarray
     bias: np.ndarray
-    outputs: np.ndarray
+    learner: Learner | None = None
 
-    @classmethod
-    def of(
-        cls,
-        view: View,
-        train: np.ndarray,
-        seen: np.ndarray,
-        labels: np.ndarray,
-        target: Target,
-        folds: np.ndarray | None,
-    ) -> "_Solved":
-        train, seen = train[:, view.columns], seen[:, view.columns]
-        weights, bias = _heads(view, train, labels, target)
-        own = np.zeros((len(weights), len(train), target.n_outputs))
-        for k in range(0 if folds is None else int(folds.max()) + 1):
-            out = folds == k
-            own[:, out] = _outputs(*_heads(view, train[~out], labels[~out], target), train[out])
-        return cls(weights, bias, np.concatenate([own, _outputs(weights, bias, seen)], 1))
+
+def _solved(name: str, view: View, given: _Given) -> _Solved | None:
+    """A member; None where it cannot be trained."""
+    if view.learner is not None:
+        return _trained(name, view, view.learner, given)
+    columns, folds = view.columns or slice(0), given.folds
+    train, seen, target = given.train[:, columns], given.others[:, columns], given.target
+    weights, bias = _heads(view, train, given.labels, target)
+    own = np.zeros((len(weights), len(train), target.n_outputs))
+    for k in range(0 if folds is None else int(folds.max()) + 1):
+        out = folds == k
+        own[:, out] = _outputs(*_heads(view, train[~out], given.labels[~out], target), train[out])
+    return _Solved(np.concatenate([own, _outputs(weights, bias, seen)], 1), columns, weights, bias)
+
+
+def _trained(name: str, view: View, start: Source, given: _Given) -> _Solved | None:
+    if given.folds is None:
+        return None
+    found = train_folds(
+        start, view.columns, given.inputs, given.target, given.labels, given.split.train, given.folds, MEMBERS[name].setting,
+        given.recipe, integer_seed(given.seed, "blend", name),
+    )  # fmt: skip
+    if found is None:
+        return None
+    learner, own = found
+    seen = np.concatenate([own, learner.seen(given.inputs, given.split.validation)])[None]
+    return _Solved(seen, slice(0), np.zeros((1, seen.shape[2], 0)), np.zeros((1, seen.shape[2])), learner)
 
 
 def _heads(view: View, train: np.ndarray, labels: np.ndarray, target: Target) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,8 @@ from neurotransfer.errors import InputError, unknown
 from neurotransfer.statistics.metrics import SCORES, SELECTION, scores
 from neurotransfer.targets import Target
 from neurotransfer.training import Recipe
-from neurotransfer.transfer.adapt import Fitted, fit_settings, predict_rows
+from neurotransfer.transfer.adapt import fit_settings
+from neurotransfer.transfer.fitted import Fitted, predict_rows
 from neurotransfer.transfer.source import Source
 
 MOST_NAMED = 5

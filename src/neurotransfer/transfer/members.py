@@ -1,7 +1,7 @@
 """What `auto` blends, from the simplest to the most flexible, as values in one table."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from neurotransfer.transfer.source import Source
 class View:
     """The features that a member looks at: their columns among all, their kind, and a head that it has already.
 
-    `known` are weights (n_outputs, n_columns) and bias (n_outputs,) of a head that was learnt elsewhere.
+    `known` are weights (n_outputs, n_columns) and bias (n_outputs,) of a head that was learnt elsewhere. `learner` is where networks
+    start that are trained; without columns they take volumes.
     """
 
-    columns: slice
-    kind: Features
+    columns: slice | None
+    kind: Features = field(default_factory=Features)
     known: tuple[np.ndarray, np.ndarray] | None = None
+    learner: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,26 @@ class Member:
         sees: of which part of a source it takes features; a name of STRATEGIES, or nothing.
         view: its view of that part, whose first feature has this number; None where there is none.
         description: for a reader.
+        setting: of networks that are trained.
     """
 
     name: str
     sees: str
     view: Callable[[Source, int, Target], View | None]
     description: str
+    setting: Mapping[str, float] = field(default_factory=dict)
 
 
-def _nothing(part: Source, start: int, target: Target) -> View | None:
+def _nothing(part: Source, start: int, target: Target) -> View:
     return View(slice(start, start), Features())
 
 
-def _whole(part: Source, start: int, target: Target) -> View | None:
+def _whole(part: Source, start: int, target: Target) -> View:
     size = count_features(part.encoder)
     return View(slice(start, start + size), kind_of(part.strategy, size))
 
 
-def _last(part: Source, start: int, target: Target) -> View | None:
+def _last(part: Source, start: int, target: Target) -> View:
     encoder, end = part.encoder, start + count_features(part.encoder)
     size = encoder.sizes[-1] if isinstance(encoder, Layered) else end - start
     return View(slice(end - size, end), Features((size,)))
@@ -74,13 +78,20 @@ def _as_it_is(part: Source, start: int, target: Target) -> View | None:
     ):
         return None
     last = _last(part, start, target)
-    assert last is not None
     layer = network.head(target.name)
     weights, bias = (value.detach().cpu().numpy().astype(float) for value in (layer.weight, layer.bias))
     if target.kind == "continuous":
         weights = weights * (head.scale / target.scale)
         bias = (bias * head.scale + head.location - target.location) / target.scale
     return View(last.columns, last.kind, (weights, bias))
+
+
+def _of_columns(part: Source, start: int, target: Target) -> View:
+    return View(slice(start, start + len(part.columns)), learner=part)
+
+
+def _of_volumes(part: Source, start: int, target: Target) -> View:
+    return View(None, learner=part)
 
 
 MEMBERS: dict[str, Member] = {
@@ -93,6 +104,10 @@ MEMBERS: dict[str, Member] = {
         Member("frozen", "frozen", _last, "the features of the model, as its last layer gives them"),
         Member("layers", "frozen", _layers, "the means of the maps of all its layers beside its features"),
         Member("voxels", "voxels", _whole, "smoothed voxels"),
+        Member("perceptron", "perceptron", _of_columns, "a network on regional volumes, trained from random weights",
+               {"lr": 1e-2, "dropout": 0.25}),
+        Member("finetuned", "finetuned", _of_volumes, "the model trained further: its new head first, then all of it, lower layers at "
+               "lower rates, and pulled back to where it started", {"lr": 1e-3, "layer_decay": 0.7, "anchor": 0.1}),
     )
 }  # fmt: skip
 
@@ -114,7 +129,8 @@ def views_of(source: Source, target: Target) -> dict[str, View]:
     """
     starts = np.cumsum([0, *(count_features(part.encoder) for part in source.parts)])
     places = {part.strategy.name: (part, int(start)) for part, start in zip(source.parts, starts, strict=False)}
-    places[""] = (source, 0)
+    # columns of the table come first
+    places |= {learner.strategy.name: (learner, 0) for learner in source.learners} | {"": (source, 0)}
     found = {}
     for name, member in MEMBERS.items():
         if member.sees in places:

@@ -23,8 +23,8 @@ from neurotransfer.seeding import integer_seed, stream
 from neurotransfer.targets import Target, infer_target
 from neurotransfer.training import Recipe, current
 from neurotransfer.training.known import drift_of_volumes, reference_from
-from neurotransfer.transfer.adapt import whole_network
 from neurotransfer.transfer.choice import Chosen, fit_best, require_classes
+from neurotransfer.transfer.fitted import architecture_of, whole_network
 from neurotransfer.transfer.source import Source, inputs_of, make_source
 from neurotransfer.transfer.strategies import get_strategy, settings
 
@@ -168,6 +168,7 @@ def _split(cohort: Cohort, target: Target, labels: np.ndarray, fraction: float, 
 
 
 def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Path, seed: int) -> Card:
+    architecture, arguments = architecture_of(source, best.fitted, best.setting)
     facts = {
         "seed": seed,
         "from": model.card.name,
@@ -182,8 +183,8 @@ def _card(model: Model, cohort: Cohort, source: Source, best: Chosen, folder: Pa
     }
     return Card(
         name=name_of(folder),
-        architecture=source.architecture,
-        arguments=source.arguments_with(best.setting),
+        architecture=architecture,
+        arguments=arguments,
         targets=tuple(best.fitted.network.targets.values()),
         input=None if source.columns else model.card.input,
         recipe=RECIPE if source.columns else model.card.recipe,

@@ -8,16 +8,14 @@ import numpy as np
 import torch
 
 from neurotransfer.cohort import Split
-from neurotransfer.errors import StorageError, is_no_memory
+from neurotransfer.errors import raise_of_the_machine
 from neurotransfer.targets import Target
-from neurotransfer.training import Recipe, outputs
+from neurotransfer.training import Recipe
 from neurotransfer.training.losses import target_losses
-from neurotransfer.transfer.adapt import Fitted, fit_settings, parts_of, refit
+from neurotransfer.transfer.adapt import fit_settings, parts_of, refit
+from neurotransfer.transfer.fitted import Fitted, outputs_of
 from neurotransfer.transfer.gradient import Setting
 from neurotransfer.transfer.source import Source
-
-# of the machine and not of a fit: another time it may go well
-OF_THE_MACHINE = (StorageError, OSError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,32 +162,17 @@ def _joined(folds: Sequence[Trial], split: Split) -> Trial:
     )
 
 
-def raise_of_the_machine(error: Exception) -> None:
-    """Raise an error that is the fault of the machine and not of a fit, and do nothing for another one.
-
-    Raises:
-        MemoryError, OSError, StorageError: as it is; what torch says of memory as a MemoryError.
-
-    Example:
-        >>> raise_of_the_machine(FloatingPointError("the loss is not finite"))
-    """
-    if isinstance(error, OF_THE_MACHINE):
-        raise error
-    if is_no_memory(error):
-        raise MemoryError(str(error)) from None
-
-
 def _judged(
     setting: Setting, outcome: Fitted | Exception, inputs: np.ndarray, labels: np.ndarray, rows: np.ndarray
 ) -> Trial:
     if isinstance(outcome, Exception):
         raise outcome
     require_whole_batches(outcome)
-    target, found = next(iter(outcome.network.targets.values())), outputs(outcome.network, inputs, rows)
-    predicted, probabilities = target.decode(found[target.name])
+    target, found = next(iter(outcome.network.targets.values())), outputs_of(outcome, inputs, rows)
+    predicted, probabilities = target.decode(found)
     loss = outcome.validation_loss
     if not outcome.epochs:
-        loss = loss_of(target, found[target.name], labels[rows])
+        loss = loss_of(target, found, labels[rows])
     facts = (outcome.epochs, outcome.best_epoch, outcome.dropped)
     return Trial(setting, None, rows, predicted, probabilities, loss, *facts, outcome)
 

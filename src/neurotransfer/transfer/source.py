@@ -18,6 +18,7 @@ from neurotransfer.models.several import Several
 from neurotransfer.seeding import integer_seed
 from neurotransfer.targets import Target
 from neurotransfer.training import features
+from neurotransfer.transfer.beside import Beside
 from neurotransfer.transfer.strategies import OF_NETWORK, STRATEGIES, Strategy
 
 # full width at half maximum of what `voxels` sees, the smoothing of the grid itself included
@@ -32,7 +33,7 @@ class Source:
 
     `columns` are the columns of the cohort table that a linear model or a perceptron takes instead of the image. `parts` are, for
     `auto`, the sources whose features lie side by side; where some of them take columns and others images, no encoder gives them
-    all, and `encoder` only says how many there are.
+    all, and `encoder` only says how many there are. `learners` are sources of networks that `auto` trains beside them.
     """
 
     strategy: Strategy
@@ -42,11 +43,17 @@ class Source:
     network: Network | None = None
     columns: tuple[str, ...] = ()
     parts: tuple["Source", ...] = ()
+    learners: tuple["Source", ...] = ()
 
     @property
     def is_mixed(self) -> bool:
         """Whether both columns of the table and images are taken, so that no model folder can hold what is learnt."""
         return len(self.parts) > 1 and any(part.columns for part in self.parts)
+
+    @property
+    def learns_from_volumes(self) -> bool:
+        """Whether networks are trained on volumes beside heads on features."""
+        return any(not learner.columns for learner in self.learners)
 
     def arguments_with(self, setting: Mapping[str, Any]) -> dict[str, Any]:
         """What the network of a setting is built with."""
@@ -77,7 +84,9 @@ def make_source(
     if strategy.encoder == "model":
         return _network_source(strategy, model, target, architecture, arguments or {}, seed)
     if strategy.encoder == "several":
-        return _side_by_side(strategy, _parts(model, grid, target, columns, seed), grid)
+        source = _side_by_side(strategy, _parts(model, grid, target, columns, seed), grid)
+        learners = tuple(_learners(model, grid, target, columns, seed)) if strategy.trains_beside else ()
+        return replace(source, learners=learners)
     if strategy.encoder == "linear":
         return _linear_source(strategy, grid, columns)
     if strategy.needs_columns:
@@ -141,6 +150,16 @@ def _parts(
         yield voxels
 
 
+def _learners(
+    model: Model | None, grid: Input | None, target: Target, columns: tuple[str, ...], seed: int
+) -> Iterator[Source]:
+    """What can be trained: a network on columns, and the model."""
+    if columns:
+        yield _perceptron_source(STRATEGIES["perceptron"], columns)
+    if model is not None and grid is not None:
+        yield _network_source(STRATEGIES["finetuned"], model, target, "", {}, seed)
+
+
 def _with_layers(encoder: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     if not depths_of(encoder):
         return encoder
@@ -155,7 +174,13 @@ def _side_by_side(strategy: Strategy, found: Iterable[Source], grid: Input | Non
     parts = tuple(found)
     if len(parts) == 1 and not isinstance(parts[0].encoder, Layered):
         return replace(parts[0], strategy=strategy, network=None, parts=parts)
-    described = [
+    arguments = {"parts": described(parts), "shape": list(grid.shape) if grid is not None else []}
+    return Source(strategy, "several", arguments, Several([part.encoder for part in parts]).eval(), parts=parts)
+
+
+def described(parts: Iterable[Source]) -> list[dict[str, Any]]:
+    """Sources as parts of the encoder `several`, see `models.network.several`."""
+    return [
         {
             "architecture": part.architecture,
             "arguments": dict(part.arguments),
@@ -163,8 +188,6 @@ def _side_by_side(strategy: Strategy, found: Iterable[Source], grid: Input | Non
         }
         for part in parts
     ]
-    arguments = {"parts": described, "shape": list(grid.shape) if grid is not None else []}
-    return Source(strategy, "several", arguments, Several([part.encoder for part in parts]).eval(), parts=parts)
 
 
 def _network_source(
@@ -206,13 +229,17 @@ def _require_head(model: Model, target: Target) -> None:
         )
 
 
-def inputs_of(source: Source, cohort: Cohort, volumes: np.ndarray | None, model: Model | None = None) -> np.ndarray:
+def inputs_of(source: Source, cohort: Cohort, volumes: np.ndarray | None, model: Model | None = None) -> Any:
     """What a strategy trains on, for every row: features (n, n_features) where the encoder stands still, else volumes.
+
+    Where networks are trained beside heads on features, both, see `Beside`.
 
     Raises:
         InputError: when volumes are needed and absent, or a column is not all numbers.
         ModelError: when the volumes do not fit the input contract of the model.
     """
+    if source.learns_from_volumes:
+        return Beside(inputs_of(replace(source, learners=()), cohort, volumes, model), volumes)
     if source.columns:
         return column_values(cohort, source.columns)
     if source.is_mixed:

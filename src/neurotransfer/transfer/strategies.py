@@ -62,9 +62,9 @@ class Strategy:
             volumes of the table) or `several` (whatever stands still, and every layer of the model, side by side).
         weights: `pretrained`, `random`, `given` (pretrained where a model is given) or `none` where there are none.
         head: `pretrained` or `new`.
-        trained: `nothing`, `head` or `everything`.
-        solver: `none`, `gradient` (the training loop), `exact` (ridge or logistic regression with an L2 penalty) or `blend` (exact
-            ones of several kinds, weighed by folds of the training people).
+        trained: `nothing`, `head`, `everything`, or `beside` (heads, and whole networks beside them).
+        solver: `none`, `gradient` (the training loop), `exact` (ridge or logistic regression with an L2 penalty) or `blend` (of
+            several kinds, weighed by folds of the training people).
         grid: the nine settings, name -> values; their product; none where the strategy chooses by itself.
         description: for a reader.
     """
@@ -104,6 +104,11 @@ class Strategy:
         return self.encoder in ("model", "several")
 
     @property
+    def trains_beside(self) -> bool:
+        """Whether networks are trained beside heads on features."""
+        return self.trained == "beside"
+
+    @property
     def on_features(self) -> bool:
         """Whether the encoder stands still, so that it is run once and its features are kept."""
         return self.trained != "everything"
@@ -131,9 +136,11 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("perceptron", "perceptron", "random", "new", "everything", "gradient", PERCEPTRON_GRID,
                  "a network of fully connected layers on regional volumes, trained from random weights: what `linear` sees, "
                  "without being linear"),
-        Strategy("auto", "several", "given", "new", "head", "blend", {},
-                 "a blend of whatever is possible (linear, frozen on the last and on all layers, transferred, voxels), weighed by "
-                 "folds of the training participants and never further from the simplest than they say"),
+        Strategy("auto", "several", "given", "new", "beside", "blend", {},
+                 "a blend of whatever is possible (linear, frozen on the last and on all layers, transferred, voxels, perceptron, "
+                 "finetuned), weighed by folds of the training participants and never further from the simplest than they say"),
+        Strategy("auto-exact", "several", "given", "new", "head", "blend", {},
+                 "the same without networks that are trained: heads alone, in seconds"),
     )
 }  # fmt: skip
 

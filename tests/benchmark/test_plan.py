@@ -11,6 +11,7 @@ from neurotransfer.benchmark import parse_study
 from neurotransfer.benchmark.by_column import held_out_rows
 from neurotransfer.benchmark.plan import (
     Cell,
+    drawable_sizes,
     headline,
     learnt_labels,
     make_plan,
@@ -411,3 +412,15 @@ def test_splits_that_were_drawn_need_not_be_drawn_again():
     # what is no matter of drawing is held against the cohort all the same
     with pytest.raises(StudyError, match="unknown column of held_out"):
         make_plan(study(protocol={"sizes": [10], "test": "people", "held_out": {"x": "1"}}), people(), {}, draw=False)
+
+
+def test_sizes_that_cannot_be_drawn_for_one_task_are_not_among_those_that_can():
+    sized = study(protocol={"sizes": [10, 20, 40, 65], "replicates": 3, "replacement": False})
+    assert drawable_sizes(sized, people()) == (10, 20, 40)
+    # 20 of 70 rows are of the one class in one part at least: fewer ill people, fewer sizes
+    few = people(patients=2)
+    assert drawable_sizes(sized, few) == ()
+    only_age = study(tasks={"age": {"target": "age"}}, protocol={"sizes": [10, 40, 80], "replicates": 2})
+    assert drawable_sizes(only_age, few) == (10, 40)
+    with pytest.raises(StudyError, match="unknown"):
+        drawable_sizes(study(tasks={"bmi": {"target": "bmi"}}), few)

@@ -194,6 +194,21 @@ def _problems_of_splits(study: Study, cohort: Cohort, targets: Mapping[str, Targ
                 yield f"task {task!r}: {error}"
 
 
+def drawable_sizes(study: Study, cohort: Cohort) -> tuple[int, ...]:
+    """The sizes of a study at which every split of every task can be drawn from a cohort, rising.
+
+    Raises:
+        StudyError: when a task, or a column that the protocol names, is not in the cohort.
+    """
+    targets = targets_of(study, cohort)
+    protocols = {n: study.protocol.model_copy(update={"sizes": (n,)}) for n in study.protocol.sizes}
+    return tuple(
+        n
+        for n, protocol in protocols.items()
+        if not list(_problems_of_splits(study.model_copy(update={"protocol": protocol}), cohort, targets))
+    )
+
+
 def _wrong_or_late(study: Study, cohort: Cohort, targets: Mapping[str, Target]) -> Iterator[str]:
     if study.protocol.label_noise:
         yield (

@@ -223,12 +223,16 @@ def engine_of(folder: Path, study: Study) -> Engine:
     return Engine(precision=kept or study.precision)
 
 
+def kept_cohort(folder: Path) -> Cohort:
+    """The cohort of a run folder, as the run began with it."""
+    facts = read_json(folder / COHORT_FACTS)
+    return Cohort(facts["name"], pd.read_parquet(folder / COHORT), facts["alignment"], tuple(facts["notes"]))
+
+
 def open_workspace(folder: Path, base: Path = Path()) -> Workspace:
     """The workspace of a run folder that `benchmark` has prepared; paths of models are relative to `base`."""
     study = Study.model_validate(read_json(folder / STUDY)["study"])
-    facts = read_json(folder / COHORT_FACTS)
-    table = pd.read_parquet(folder / COHORT)
-    cohort = Cohort(facts["name"], table, facts["alignment"], tuple(facts["notes"]))
+    cohort = kept_cohort(folder)
     models = {name: load_model(model_folder(folder, study, name, base)) for name in study.models}
     volumes = None
     if cohort.has_images:

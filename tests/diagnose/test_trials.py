@@ -128,6 +128,64 @@ def test_what_experiments_take_is_said_and_nothing_is_done(run, data):
     assert sorted(path.name for path in run.iterdir()) == before
 
 
+@pytest.fixture(scope="module")
+def of_sites(data, tmp_path_factory):
+    """A run on 100, 60 and 40 people of three sites."""
+    folder = tmp_path_factory.mktemp("of-sites")
+    table = pd.read_csv(data / "people.tsv", sep="\t").iloc[:200]
+    table.assign(site=["a"] * 100 + ["b"] * 60 + ["c"] * 40).to_csv(folder / "people.tsv", sep="\t", index=False)
+    given = values(protocol={"sizes": [20, 60, 120], "replicates": 3}, strategies=[{"strategy": "linear"}])
+    benchmark(parse_study(given), folder / "run", data=folder)
+    return folder
+
+
+def who_was(run, name):
+    """The sites of whom an experiment has tested."""
+    cohort = pd.read_parquet(run / "cohort.parquet").set_index("participant_id")
+    people = pd.read_parquet(run / FOLDER / name / "predictions.parquet")["participant_id"]
+    return set(cohort.loc[people, "site"]), people
+
+
+def test_one_site_alone_at_the_sizes_that_it_has_people_for(of_sites):
+    heard = []
+    asked = Asked(("one-site",), sites="site", data=of_sites)
+    fits = run_experiments(of_sites / "run", asked, tell=heard.append)["one-site"]
+    assert sorted(fits["n"].unique()) == [20, 60]
+    assert who_was(of_sites / "run", "one-site")[0] == {"a"}
+    assert any("one-site" in text and "site = a alone; n = 20, 60" in text for text in heard)
+    (analysis,) = diagnose(of_sites / "run")[1]
+    gained = analysis.gains["one-site"].points
+    assert np.isfinite(gained[:2]).all()
+    assert np.isnan(gained[2])
+    assert "one-site" not in {finding.source for finding in analysis.verdict.findings}
+
+
+def test_a_site_held_out_is_tested_whole_and_never_trained_on(of_sites):
+    asked = Asked(("site-held-out",), sites="site", data=of_sites)
+    fits = run_experiments(of_sites / "run", asked)["site-held-out"]
+    sites, people = who_was(of_sites / "run", "site-held-out")
+    assert sites == {"b"}
+    assert people.nunique() == 60
+    assert set(fits["n_test_images"]) == {60}
+    # 140 people are left to train on
+    assert sorted(fits["n"].unique()) == [20, 60, 120]
+
+
+def test_a_site_that_is_too_small_for_every_size_is_said(of_sites, tmp_path):
+    given = values(protocol={"sizes": [120], "replicates": 2}, strategies=[{"strategy": "linear"}])
+    benchmark(parse_study(given), tmp_path / "run", data=of_sites)
+    with pytest.raises(InputError, match=r"'one-site' has too few people for every size .* n = 120; leave it out"):
+        experiments_of(tmp_path / "run", Asked(("one-site",), sites="site", data=of_sites))
+
+
+def test_a_column_of_sites_that_the_run_does_not_have_is_refused(of_sites):
+    with pytest.raises(InputError, match="unknown column of sites 'scanner'"):
+        names_of(["all"], of_sites / "run", Asked(sites="scanner"))
+    every = names_of(["all"], of_sites / "run", Asked(sites="site"))
+    assert {"one-site", "site-held-out", "harmonised"} <= set(every)
+    assert not {"one-site", "site-held-out", "harmonised"} & set(names_of(["all"], of_sites / "run", Asked()))
+
+
 def test_people_who_have_changed_are_refused(data, tmp_path):
     moved = tmp_path / "data"
     moved.mkdir()

@@ -16,6 +16,7 @@ from neurotransfer.diagnose.gains import Gain, gain_of_pairs
 from neurotransfer.diagnose.gates import gated
 from neurotransfer.diagnose.parts import tested_parts
 from neurotransfer.diagnose.settled import Settled, settled_by
+from neurotransfer.diagnose.sites import ANY_SITES
 from neurotransfer.diagnose.spreading import spreads_of
 from neurotransfer.diagnose.verdict import Verdict, judge
 from neurotransfer.errors import InputError
@@ -27,8 +28,6 @@ from neurotransfer.statistics.redrawn_people import PeopleScores, people_scores
 from neurotransfer.statistics.spread import Spread
 
 PEOPLE_DRAWS = 2000
-# for the question whether an experiment on sites could be done if there were a column of them
-ANY_COLUMN = "site"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,7 @@ def _by_experiments(case: Case, run: RunFolder) -> dict[str, str]:
     """By cause the experiments that could tell it of this strategy, in words."""
     study = as_values(run.study.get("study"))
     known = [part for part in (study or {}).get("strategies", []) if title_of(part) == case.strategy]
-    allowed = possible({**study, "strategies": known}, ANY_COLUMN) if study and known else {}
+    allowed = possible({**study, "strategies": known}, ANY_SITES) if study and known else {}
     found = {}
     for cause in CAUSES:
         names = [name for name in allowed if EXPERIMENTS[name].cause == cause]

@@ -1,21 +1,24 @@
 """The experiments: a study again with one choice changed and everything else the same, as values in one table."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.variants import title_of
+from neurotransfer.diagnose.sites import Changes, Sites, Values, at_once, harmonised, one_site, site_held_out
 from neurotransfer.models.network import takes
+from neurotransfer.models.perceptron import Perceptron
 from neurotransfer.transfer.strategies import PENALTY_GRID, STRATEGIES
 
-Values = Mapping[str, Any]
-Changes = dict[str, Any]
 # how far a grid is taken beyond its ends, in steps of its own
 STEPS_BEYOND = 2
 GEOMETRIC = ("lr", "penalty", "weight_decay")
-LONGER, WIDER = 3, 4
+LONGER, WIDER, DEEPER = 3, 4, 2
+# the network of the same kind with more layers
+NEXT_DEEPER = {"resnet10": "resnet18", "resnet18": "resnet50"}
 STRONGER = (30.0, 100.0, 300.0, 1000.0)
 NOISE, MOST_NOISE = 0.1, 0.9
 
@@ -28,7 +31,7 @@ class Experiment:
         name: on the command line, and of its folder.
         cause: in CAUSES, that it is the test of; empty for a choice of procedure that is no cause by itself.
         question: that it answers.
-        changes: of a study as values and its column of sites, the keys that change and their new values, see
+        changes: of a study as values and its sites, the keys that change and their new values, see
             `benchmark.variants.changed`; None where the study has nothing to change.
         scope: the solvers whose strategies it can change.
     """
@@ -36,7 +39,7 @@ class Experiment:
     name: str
     cause: str
     question: str
-    changes: Callable[[Values, str], Changes | None]
+    changes: Callable[[Values, Sites], Changes | None]
     scope: tuple[str, ...] = ("exact", "gradient", "blend")
 
 
@@ -93,7 +96,7 @@ def _each(
     return found or None
 
 
-def _wider_grid(study: Values, _: str) -> Changes | None:
+def _wider_grid(study: Values, _: Sites) -> Changes | None:
     def wider(grid: dict[str, Sequence[float]]) -> Changes | None:
         found = {name: beyond(values) if name in GEOMETRIC else list(values) for name, values in grid.items()}
         return found if any(len(found[name]) > len(set(grid[name])) for name in grid) else None
@@ -101,7 +104,7 @@ def _wider_grid(study: Values, _: str) -> Changes | None:
     return _each(study, ("exact", "gradient"), wider)
 
 
-def _regularised(study: Values, _: str) -> Changes | None:
+def _regularised(study: Values, _: Sites) -> Changes | None:
     def stronger(grid: dict[str, Sequence[float]]) -> Changes | None:
         if "penalty" not in grid:
             return {**grid, "weight_decay": [0.01, 0.1, 1.0]}
@@ -113,7 +116,7 @@ def _regularised(study: Values, _: str) -> Changes | None:
     return _each(study, ("exact", "gradient"), stronger)
 
 
-def _folds(study: Values, _: str) -> Changes | None:
+def _folds(study: Values, _: Sites) -> Changes | None:
     if study["protocol"]["validation"] == "folds":
         return None
     # what goes with another way to validate goes with it
@@ -121,44 +124,46 @@ def _folds(study: Values, _: str) -> Changes | None:
     return {"protocol.validation": "folds", "protocol.validation_size": None, **search}
 
 
-def _wider_network(study: Values, _: str) -> Changes | None:
+def _wider_network(study: Values, _: Sites) -> Changes | None:
     found: Changes = {}
     for label in kinds_of(study):
         grid = grid_of(study, label)
         if "width" in grid:
             found[f"strategies.{label}.grid"] = {**grid, "width": [WIDER * value for value in grid["width"]]}
-    # networks of the study itself; one that begins with a model has the model's width
-    own = [
-        part
-        for part in study["strategies"]
-        if part["strategy"] in ("baseline", "random-frozen") and not part.get("model")
-    ]
-    if own and takes(study["network"]["architecture"], "width"):
+    if _has_own_network(study) and takes(study["network"]["architecture"], "width"):
         found["network.width"] = WIDER * study["network"]["width"]
     return found or None
 
 
-def _longer(study: Values, _: str) -> Changes | None:
+def _has_own_network(study: Values) -> bool:
+    """Whether a strategy has the network of the study; one that begins with a model has the model's."""
+    own = ("baseline", "random-frozen")
+    return any(part["strategy"] in own and not part.get("model") for part in study["strategies"])
+
+
+def _deeper_network(study: Values, _: Sites) -> Changes | None:
+    found: Changes = {}
+    for label, kind in kinds_of(study).items():
+        if STRATEGIES[kind].needs_columns:
+            grid = grid_of(study, label)
+            depths = grid.get("depth", [signature(Perceptron).parameters["depth"].default])
+            found[f"strategies.{label}.grid"] = {**grid, "depth": [DEEPER * value for value in depths]}
+    deeper = NEXT_DEEPER.get(study["network"]["architecture"])
+    if _has_own_network(study) and deeper:
+        found["network.architecture"] = deeper
+    return found or None
+
+
+def _longer(study: Values, _: Sites) -> Changes | None:
     if not any(STRATEGIES[kind].solver == "gradient" for kind in kinds_of(study).values()):
         return None
     return {f"training.{name}": LONGER * study["training"][name] for name in ("epochs", "patience")}
 
 
-def _harmonised(study: Values, sites: str) -> Changes | None:
-    # with folds, people who are judged would have had a part in it
-    if not sites or study["protocol"].get("harmonise") or study["protocol"]["validation"] == "folds":
-        return None
-    return {"protocol.harmonise": sites}
-
-
-def _at_once(study: Values, _: str) -> Changes | None:
-    return {"protocol.enter": None} if study["protocol"].get("enter") else None
-
-
-def _other(key: str, value: Any, *with_it: tuple[str, Any]) -> Callable[[Values, str], Changes | None]:
+def _other(key: str, value: Any, *with_it: tuple[str, Any]) -> Callable[[Values, Sites], Changes | None]:
     """The change of a key of the protocol to a value that it does not have."""
 
-    def changes(study: Values, _: str) -> Changes | None:
+    def changes(study: Values, _: Sites) -> Changes | None:
         if study["protocol"].get(key) == value:
             return None
         return {f"protocol.{key}": value} | {f"protocol.{name}": each for name, each in with_it}
@@ -166,26 +171,27 @@ def _other(key: str, value: Any, *with_it: tuple[str, Any]) -> Callable[[Values,
     return changes
 
 
-def _by_the_other(study: Values, _: str) -> Changes | None:
+def _by_the_other(study: Values, _: Sites) -> Changes | None:
     return {"protocol.choose": "loss" if study["protocol"]["choose"] == "score" else "score"}
 
 
-def _other_seeds(study: Values, _: str) -> Changes | None:
+def _other_seeds(study: Values, _: Sites) -> Changes | None:
     return {"fit_seed": int(study["seed"]) + 1}
 
 
-def _same_steps(study: Values, _: str) -> Changes | None:
+def _same_steps(study: Values, _: Sites) -> Changes | None:
     """As many steps at every size as the epochs are at the middle one."""
     sizes, training = study["protocol"]["sizes"], study["training"]
     batches = math.ceil(sizes[len(sizes) // 2] / training["batch_size"])
     return {"training.steps": int(training["epochs"] * batches)}
 
 
-def _more_wrong_labels(study: Values, _: str) -> Changes | None:
+def _more_wrong_labels(study: Values, _: Sites) -> Changes | None:
     return {"protocol.label_noise": min(MOST_NOISE, study["protocol"].get("label_noise", 0.0) + NOISE)}
 
 
 _ON_FEATURES, _BY_GRADIENT = ("exact",), ("gradient",)
+_ALL = ("exact", "gradient", "blend", "none")
 EXPERIMENTS: dict[str, Experiment] = {
     each.name: each
     for each in (
@@ -194,8 +200,14 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("folds", "selection", "does choosing by five folds of the training people do better?", _folds),
         Experiment("wider-network", "capacity", "does a network four times as wide do better?", _wider_network),
         Experiment("longer", "budget", "does training three times as long do better?", _longer, _BY_GRADIENT),
-        Experiment("harmonised", "sites", "do features without what sites add do better?", _harmonised, _ON_FEATURES),
-        Experiment("sites-at-once", "sites", "do people of all sites at every size do better?", _at_once),
+        Experiment("harmonised", "sites", "do features without what sites add do better?", harmonised, _ON_FEATURES),
+        Experiment("sites-at-once", "sites", "do people of all sites at every size do better?", at_once),
+        Experiment("one-site", "", "how do curves go within the largest site alone?", one_site, _ALL),
+        Experiment(
+            "site-held-out", "", "how well are people of a site predicted that nobody is trained on (the middle one by size)?",
+            site_held_out, _ALL,
+        ),
+        Experiment("deeper-network", "", "does a network with twice as many layers do better?", _deeper_network, _BY_GRADIENT),
         Experiment(
             "independent", "", "does it matter that people are drawn with replacement?", _other("replacement", False)
         ),
@@ -230,12 +242,12 @@ EXPERIMENTS: dict[str, Experiment] = {
 }  # fmt: skip
 
 
-def possible(study: Values, sites: str) -> dict[str, Changes]:
+def possible(study: Values, sites: Sites) -> dict[str, Changes]:
     """The experiments that a study as values allows, and what each changes.
 
     Args:
         study: as values.
-        sites: the column of sites, empty where there is none.
+        sites: from `sites_of`; `NO_SITES` where there are none.
     """
     solvers = {STRATEGIES[kind].solver for kind in kinds_of(study).values()}
     found = {name: each.changes(study, sites) for name, each in EXPERIMENTS.items() if solvers & set(each.scope)}

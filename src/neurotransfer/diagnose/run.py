@@ -11,7 +11,7 @@ from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
 from neurotransfer.diagnose.page import page_of
 from neurotransfer.diagnose.published import PREFIX, analyse_means, is_means, page_of_means, read_means
 from neurotransfer.diagnose.record import as_json
-from neurotransfer.diagnose.trials import Asked, finished_experiments, run_experiments, study_of
+from neurotransfer.diagnose.trials import Asked, finished_experiments, run_experiments, sites_of_run, study_of
 from neurotransfer.errors import InputError
 from neurotransfer.pages.model import Page
 from neurotransfer.pages.written import require_page_name, write_page
@@ -79,6 +79,7 @@ def _of_run(
         done |= run_experiments(folder, asked, progress, tell)
     analyses = analyse(found, done, asked.strategies)
     # a run whose study cannot be read has curves all the same
-    allowed = possible(study_of(folder, asked), asked.sites) if as_values(found.study.get("study")) else {}
+    sites = sites_of_run(folder, asked.sites)
+    allowed = possible(study_of(folder, asked), sites) if as_values(found.study.get("study")) else {}
     left = {name: EXPERIMENTS[name].question for name in allowed if name not in done}
     return page_of(found, analyses, left, reach), analyses

@@ -10,15 +10,17 @@ import pandas as pd
 from neurotransfer.artifacts import is_folder, read_json
 from neurotransfer.benchmark import benchmark
 from neurotransfer.benchmark.forecast import Forecast
+from neurotransfer.benchmark.plan import drawable_sizes
 from neurotransfer.benchmark.run import unheard
 from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.benchmark.study import Study
 from neurotransfer.benchmark.variants import changed
+from neurotransfer.benchmark.workspace import COHORT, COHORT_FACTS, kept_cohort
 from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, kinds_of, possible, within
+from neurotransfer.diagnose.sites import ANY_SITES, Sites, site_words, sites_of
 from neurotransfer.errors import InputError, listed, unknown
 
 FOLDER = "diagnosis"
-FACTS = "cohort.json"
 
 
 @dataclass(frozen=True)
@@ -79,24 +81,55 @@ def _where(run: Path, name: str, part: Mapping[str, Any]) -> dict[str, Any]:
 def experiments_of(run: Path, asked: Asked) -> dict[str, dict[str, Any]]:
     """The experiments that were asked for, as studies: values by name.
 
+    Sizes for which an experiment has too few people (of one site, say) are left out of it.
+
     Raises:
-        InputError: for a name that is none, or an experiment that the study has nothing to change for.
+        InputError: for a name that is none, or an experiment that the study has nothing to change for or too few people.
     """
     study = study_of(run, asked)
-    allowed = possible(study, asked.sites)
+    allowed = possible(study, sites_of_run(run, asked.sites))
     problems = [unknown("experiment", name, EXPERIMENTS) for name in asked.names if name not in EXPERIMENTS]
     problems += [
-        f"experiment {name!r} has nothing to change in this study{_needs(name, asked)}"
+        f"experiment {name!r} has nothing to change in this study{_needs(name, study, asked)}"
         for name in asked.names
         if name in EXPERIMENTS and name not in allowed
     ]
     if problems:
         raise InputError(listed(str(run), problems, f"possible are {', '.join(allowed)}"))
-    return {name: _varied(study, name, allowed[name]) for name in asked.names}
+    return {name: _with_drawable_sizes(_varied(study, name, allowed[name]), run, name) for name in asked.names}
 
 
-def _needs(name: str, asked: Asked) -> str:
-    return " (give --sites the column of sites)" if name == "harmonised" and not asked.sites else ""
+def sites_of_run(run: Path, column: str) -> Sites:
+    """The sites of a run by a column; without one, none.
+
+    Raises:
+        InputError: when the run has no such column.
+    """
+    path = run / COHORT
+    tasks = as_tasks(read_json(run / "study.json"))
+    return sites_of(pd.read_parquet(path) if column and path.is_file() else None, column, tasks)
+
+
+def as_tasks(facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tasks of a run as `study.json` has them, each with the rows that it takes (`where`)."""
+    given = (facts.get("study") or {}).get("tasks", {})
+    return {name: {**task, "where": given.get(name, {}).get("where", {})} for name, task in facts["tasks"].items()}
+
+
+def _with_drawable_sizes(values: dict[str, Any], run: Path, name: str) -> dict[str, Any]:
+    if not (run / COHORT).is_file():
+        return values
+    sizes = drawable_sizes(_study(values), kept_cohort(run))
+    if not sizes:
+        raise InputError(
+            f"experiment {name!r} has too few people for every size of the run, the smallest of which is n = "
+            f"{values['protocol']['sizes'][0]}; leave it out, or run the benchmark with smaller sizes"
+        )
+    return {**values, "protocol": {**values["protocol"], "sizes": list(sizes)}}
+
+
+def _needs(name: str, study: Mapping[str, Any], asked: Asked) -> str:
+    return " (give --sites the column of sites)" if not asked.sites and name in possible(study, ANY_SITES) else ""
 
 
 def _varied(study: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,12 +164,17 @@ def run_experiments(
     """
     found = {}
     for name, values in experiments_of(run, asked).items():
-        tell(f"experiment {name}: {EXPERIMENTS[name].question}")
+        tell(f"experiment {name}: {EXPERIMENTS[name].question}{_said(values, asked)}")
         folder = run / FOLDER / name
         benchmark(_study(values), folder, data=_data(asked), workers=asked.workers, progress=progress, tell=tell)
         _require_same_people(run, folder)
         found[name] = read_experiment(folder)
     return found
+
+
+def _said(values: Mapping[str, Any], asked: Asked) -> str:
+    sizes = ", ".join(map(str, values["protocol"]["sizes"]))
+    return "; ".join(["", *filter(None, [site_words(values, asked.sites)]), f"n = {sizes}"])
 
 
 def finished_experiments(run: Path) -> dict[str, pd.DataFrame]:
@@ -163,7 +201,7 @@ def _data(asked: Asked) -> Path:
 
 
 def _require_same_people(run: Path, folder: Path) -> None:
-    before, now = (read_json(place / FACTS).get("depends_on", {}).get("table") for place in (run, folder))
+    before, now = (read_json(place / COHORT_FACTS).get("depends_on", {}).get("table") for place in (run, folder))
     if before != now:
         raise InputError(
             f"the cohort is not what {str(run)!r} was made on: rows or values of its table have changed, so that nothing can be "
@@ -177,7 +215,7 @@ def names_of(text: Sequence[str], run: Path, asked: Asked) -> tuple[str, ...]:
     Raises:
         InputError: for a name that is none, see `experiments_of`.
     """
-    allowed = possible(study_of(run, asked), asked.sites)
+    allowed = possible(study_of(run, asked), sites_of_run(run, asked.sites))
     found: list[str] = []
     for name in text:
         if name == "all":

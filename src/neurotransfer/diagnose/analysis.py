@@ -1,7 +1,7 @@
 """All that is known of the curves of a run: how they vary, whether they fall, what they would gain without each cause."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
 from neurotransfer.diagnose.from_tables import Fit, Tables, fit_of, gains_of_tables, tables_of
 from neurotransfer.diagnose.gains import Gain, gain_of_pairs
 from neurotransfer.diagnose.gates import gated
+from neurotransfer.diagnose.oracle import by_test_of
 from neurotransfer.diagnose.parts import tested_parts
 from neurotransfer.diagnose.settled import Settled, settled_by
 from neurotransfer.diagnose.sites import ANY_SITES
@@ -25,6 +26,7 @@ from neurotransfer.seeding import stream
 from neurotransfer.statistics.monotone import MonotoneTest, monotone_test
 from neurotransfer.statistics.redrawn import Redrawn, by_replicates
 from neurotransfer.statistics.redrawn_people import PeopleScores, people_scores
+from neurotransfer.statistics.selection import CostByTest
 from neurotransfer.statistics.spread import Spread
 
 PEOPLE_DRAWS = 2000
@@ -46,6 +48,7 @@ class Analysis:
         spreads: by size, where the differences between replicates come from.
         gains: by experiment, what was gained at every size.
         verdict: what explains it.
+        by_test: by size what choosing gave on the test set beside other settings; empty unless the run kept all of them.
     """
 
     case: Case
@@ -59,6 +62,7 @@ class Analysis:
     spreads: Mapping[int, Spread]
     gains: Mapping[str, Gain]
     verdict: Verdict
+    by_test: Mapping[int, CostByTest] = field(default_factory=dict)
 
 
 def analyse(run: RunFolder, experiments: Mapping[str, pd.DataFrame], strategies: Sequence[str] = ()) -> list[Analysis]:
@@ -118,7 +122,10 @@ def _analysed(
     gains, words = gated(case, anomaly, fit, gains, words)
     verdict = judge(case, anomaly, gains, words, test)
     settled, spreads = settled_by(case, own, test, scored), spreads_of(case, parts, experiments)
-    return Analysis(case, own, of_people, test, test_of_people, fit, tables, settled, spreads, measured, verdict)
+    by_test = by_test_of(case, run.path)
+    return Analysis(
+        case, own, of_people, test, test_of_people, fit, tables, settled, spreads, measured, verdict, by_test
+    )
 
 
 def _by_experiments(case: Case, run: RunFolder) -> dict[str, str]:

@@ -40,6 +40,13 @@ def diagnose(
         float | None, typer.Option(help="Say how many scans a score needs, for example an AUC of 0.8.")
     ] = None,
     figures: Annotated[Path | None, typer.Option(help="A folder for every figure, as of report.")] = None,
+    list_people: Annotated[
+        bool,
+        typer.Option(
+            "--list-people",
+            help="Write who has a doubtful label, or may be there twice, into doubtful-people.tsv; the page names nobody.",
+        ),
+    ] = False,
     workers: Workers = CORES,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the experiments will take; nothing is done.")
@@ -62,7 +69,14 @@ def diagnose(
         _say_forecast(forecast_of(Path(run), asked, bar))
         return
     path, analyses = run_diagnose(
-        run, out, asked=asked, reach=reach, figures=figures, progress=bar, tell=lambda text: say([text])
+        run,
+        out,
+        asked=asked,
+        reach=reach,
+        figures=figures,
+        list_people=list_people,
+        progress=bar,
+        tell=lambda text: say([text]),
     )
     for each in analyses:
         causes = ", ".join(finding.cause for finding in each.verdict.named) or "none"

@@ -11,6 +11,7 @@ from neurotransfer.diagnose.causes import CAUSES
 from neurotransfer.diagnose.experiments import EXPERIMENTS
 from neurotransfer.diagnose.figures import curves_figure, fit_figure, gains_figure, selection_figure, spread_figure
 from neurotransfer.diagnose.growing import growth_figure, growth_items
+from neurotransfer.diagnose.oracle import oracle_figure
 from neurotransfer.diagnose.verdict import cannot_be_told
 from neurotransfer.diagnose.words import digits_of, sentences, share_words, status_words
 from neurotransfer.pages.looks import Look, looks
@@ -29,7 +30,16 @@ READING = (
 )
 
 
-def page_of(run: RunFolder, analyses: Sequence[Analysis], possible: Mapping[str, str], reach: float | None) -> Page:
+def page_of(
+    run: RunFolder,
+    analyses: Sequence[Analysis],
+    possible: Mapping[str, str],
+    reach: float | None,
+    *,
+    more: Sequence[Section] = (),
+    more_cautions: Sequence[str] = (),
+    untold: Sequence[str] = (),
+) -> Page:
     """The page of a run.
 
     Args:
@@ -37,6 +47,9 @@ def page_of(run: RunFolder, analyses: Sequence[Analysis], possible: Mapping[str,
         analyses: of its curves.
         possible: experiments that were not done, and what each would answer.
         reach: a score of which is said how many scans it needs; None for none.
+        more: sections on all curves together: the people, the model.
+        more_cautions: cautions from them.
+        untold: what they cannot tell, a sentence each.
     """
     names = Names(in_words(run.strategies, {part["label"]: part for part in run.study.get("strategies", [])}))
     known = looks(run.strategies)
@@ -51,11 +64,12 @@ def page_of(run: RunFolder, analyses: Sequence[Analysis], possible: Mapping[str,
         found=[sentences(each, names) for each in _by_importance(analyses)],
         sections=[
             *sections,
-            Section("untold", "What cannot be told from this run", _untold(analyses, possible, run.path)),
+            *more,
+            Section("untold", "What cannot be told from this run", _untold(analyses, possible, run.path, untold)),
             Section("reading", "How to read it", [Text(READING)]),
             Section("record", "How it was made", _record(run)),
         ],
-        cautions=cautions(run),
+        cautions=[*cautions(run), *more_cautions],
     )
 
 
@@ -71,6 +85,7 @@ def _sections(found: Sequence[Analysis], known: Mapping[str, Look], slug: str, r
     growth = _given(growth_figure(found, shown, f"{slug}-shapes")) + growth_items(found, f"{slug}-growth-table", reach)
     choices = _given(
         selection_figure(found, shown, f"{slug}-selection"),
+        oracle_figure([(each.case, each.by_test) for each in found], f"{slug}-oracle"),
         fit_figure(found, f"{slug}-fit"),
         spread_figure(found, f"{slug}-spread"),
     )
@@ -179,12 +194,13 @@ def _count(value: float) -> str:
     return "none is enough" if math.isinf(value) else f"{math.ceil(value)}"
 
 
-def _untold(analyses: Sequence[Analysis], possible: Mapping[str, str], path: Path) -> list[Item]:
+def _untold(analyses: Sequence[Analysis], possible: Mapping[str, str], path: Path, more: Sequence[str]) -> list[Item]:
     verdicts = [each.verdict for each in analyses]
     rows = [[CAUSES[name].title, why] for name, why in cannot_be_told(verdicts).items()]
     items: list[Item] = []
     if rows:
         items.append(Table("unknown-causes", "Causes of which nothing can be said yet", ["Cause", "Why"], rows))
+    items += [Text(sentence) for sentence in more]
     items += _left(possible, path)
     if any(each.anomaly.kind == DIP and each.anomaly.p >= ALPHA for each in verdicts):
         items.append(

@@ -1,7 +1,7 @@
 """Verdicts as JSON, for scripts: every number in the score's own unit, more is better turned back."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurotransfer.artifacts import package_version
@@ -9,9 +9,10 @@ from neurotransfer.diagnose.analysis import Analysis
 from neurotransfer.diagnose.verdict import Finding
 
 
-def as_json(analyses: Sequence[Analysis]) -> dict[str, Any]:
-    """What `verdict.json` holds: a curve a row, with its anomaly and every cause."""
-    return {"version": package_version("neurotransfer"), "curves": [_curve(each) for each in analyses]}
+def as_json(analyses: Sequence[Analysis], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What `diagnosis.json` holds: a curve a row, with its anomaly and every cause, and whatever more there is of all of them."""
+    curves = [_curve(each) for each in analyses]
+    return {"version": package_version("neurotransfer"), "curves": curves, **(more or {})}
 
 
 def _curve(analysis: Analysis) -> dict[str, Any]:

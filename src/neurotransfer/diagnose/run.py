@@ -2,23 +2,30 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from neurotransfer.artifacts import write_json
+from neurotransfer.artifacts import write_json, write_table
 from neurotransfer.benchmark.run import unheard
 from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.diagnose.analysis import Analysis, analyse
 from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
 from neurotransfer.diagnose.page import page_of
+from neurotransfer.diagnose.people import listed, people_of
+from neurotransfer.diagnose.people_page import people_as_json, people_cautions, people_section
 from neurotransfer.diagnose.published import PREFIX, analyse_means, is_means, page_of_means, read_means
 from neurotransfer.diagnose.record import as_json
+from neurotransfer.diagnose.sites import NO_SITES
 from neurotransfer.diagnose.trials import Asked, finished_experiments, run_experiments, sites_of_run, study_of
 from neurotransfer.errors import InputError
 from neurotransfer.pages.model import Page
 from neurotransfer.pages.written import require_page_name, write_page
-from neurotransfer.report.folder import read_run
+from neurotransfer.report.folder import RunFolder, read_run
 
 PAGE = "diagnosis.html"
+LISTED = "doubtful-people.tsv"
 NOTHING = Asked()
+# the column of sites of most tables
+SITE = "site"
 
 
 def diagnose(
@@ -28,6 +35,7 @@ def diagnose(
     asked: Asked = NOTHING,
     reach: float | None = None,
     figures: Path | None = None,
+    list_people: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], object] = unheard,
 ) -> tuple[Path, list[Analysis]]:
@@ -40,6 +48,8 @@ def diagnose(
         asked: the experiments that are done, of which strategies, and how; what was done before is used again.
         reach: a score of which is said how many scans it needs.
         figures: a folder for every figure.
+        list_people: write the participants with doubtful labels, and pairs who may be one, into `doubtful-people.tsv` beside the
+            page; no name stands on the page itself.
         progress: as of `benchmark`.
         tell: called with what a reader wants to know on the way.
 
@@ -48,18 +58,24 @@ def diagnose(
     """
     path = _page_path(run, out)
     require_page_name(path)
+    more: dict[str, Any] = {}
     if is_means(run):
-        if asked.names:
-            raise InputError(
-                f"experiments need a run folder, and {str(run)!r} is a table of means; leave out --experiments"
-            )
+        _require_run(run, {"--experiments": bool(asked.names), "--list-people": list_people})
         analyses = analyse_means(read_means(run))
         page = page_of_means(str(run), analyses, reach)
     else:
-        page, analyses = _of_run(Path(run), asked, reach, progress, tell)
+        page, analyses, more = _of_run(
+            Path(run), asked, reach, path.with_name(LISTED) if list_people else None, progress, tell
+        )
     write_page(page, path, figures)
-    write_json(path.with_suffix(".json"), as_json(analyses))
+    write_json(path.with_suffix(".json"), as_json(analyses, more))
     return path, analyses
+
+
+def _require_run(run: Path | str, asked: dict[str, bool]) -> None:
+    for option, is_given in asked.items():
+        if is_given:
+            raise InputError(f"{option} needs a run folder, and {str(run)!r} is a table of means; leave it out")
 
 
 def _page_path(run: Path | str, out: Path | str | None) -> Path:
@@ -71,15 +87,33 @@ def _page_path(run: Path | str, out: Path | str | None) -> Path:
 
 
 def _of_run(
-    folder: Path, asked: Asked, reach: float | None, progress: Progress, tell: Callable[[str], object]
-) -> tuple[Page, list[Analysis]]:
+    folder: Path,
+    asked: Asked,
+    reach: float | None,
+    list_to: Path | None,
+    progress: Progress,
+    tell: Callable[[str], object],
+) -> tuple[Page, list[Analysis], dict[str, Any]]:
     found = read_run(folder)
+    sites = sites_of_run(folder, asked.sites or _usual_column(found))
     done = finished_experiments(folder)
     if asked.names:
         done |= run_experiments(folder, asked, progress, tell)
     analyses = analyse(found, done, asked.strategies)
     # a run whose study cannot be read has curves all the same
-    sites = sites_of_run(folder, asked.sites)
-    allowed = possible(study_of(folder, asked), sites) if as_values(found.study.get("study")) else {}
+    is_read = as_values(found.study.get("study")) is not None
+    allowed = possible(study_of(folder, asked), sites if asked.sites else NO_SITES) if is_read else {}
     left = {name: EXPERIMENTS[name].question for name in allowed if name not in done}
-    return page_of(found, analyses, left, reach), analyses
+    people = people_of(found, [each.case for each in analyses], sites)
+    if list_to is not None:
+        write_table(list_to, listed(people))
+        tell(f"who is to be looked at stands in {list_to}")
+    page = page_of(
+        found, analyses, left, reach, more=[people_section(found, people)], more_cautions=people_cautions(found, people),
+        untold=people.untold,
+    )  # fmt: skip
+    return page, analyses, {"people": people_as_json(found, people)}
+
+
+def _usual_column(run: RunFolder) -> str:
+    return SITE if run.cohort is not None and SITE in run.cohort else ""

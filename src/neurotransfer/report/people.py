@@ -90,7 +90,7 @@ def _count(table: pd.DataFrame, sex: str) -> int:
 
 def people_items(run: RunFolder) -> list[Item]:
     """Who was scanned, who was left out and why, and how many people the training images stood for."""
-    return [*_pyramid_items(run), *_left_out(run), *_effective(run)]
+    return [*_pyramid_items(run), *_left_out(run), *effective_items(run)]
 
 
 def _pyramid_items(run: RunFolder) -> list[Item]:
@@ -121,13 +121,13 @@ def _by_task(run: RunFolder) -> list[list[str]]:
     rows = []
     for task in run.tasks:
         if task.target in run.cohort:
-            chosen, why = _rows_of(run, task)
+            chosen, why = rows_of(run, task)
             parts = [(~chosen, why), (chosen & as_text(run.cohort[task.target]).isna(), f"{task.target} is not known")]
             rows += [[task.label, text, *_counts(run.cohort[out])] for out, text in parts if out.any()]
     return rows
 
 
-def _rows_of(run: RunFolder, task: Task) -> tuple[pd.Series, str]:
+def rows_of(run: RunFolder, task: Task) -> tuple[pd.Series, str]:
     """Which rows of the cohort a task takes, and why not others."""
     asked: Mapping[str, Any] = run.study.get("study", {}).get("tasks", {}).get(task.name, {}).get("where", {})
     chosen = pd.Series(True, index=run.cohort.index) if run.cohort is not None else pd.Series(dtype=bool)
@@ -163,7 +163,8 @@ def _by_model(run: RunFolder) -> list[list[str]]:
     return rows
 
 
-def _effective(run: RunFolder) -> list[Item]:
+def effective_items(run: RunFolder) -> list[Item]:
+    """How many people the training images of every size stood for, as a table; none where the results do not have it."""
     rows = []
     for task in run.tasks:
         table = effective_table(run.results, task)

@@ -27,9 +27,10 @@ class TransferClassifier(ClassifierMixin, Transfer):
 
     A fifth of the people (`validation_fraction`; by `groups` where people have several scans) chooses the setting and the
     epoch. `X` is image paths (a list, an array, a Series, a table of one column), volumes (n, x, y, z) on the grid of the
-    model with values 0 to 1, a `VolumeStore`, or, for the strategies `linear`, `perceptron`, `auto` and `auto-exact`, regional volumes (n,
-    columns). Images are read a batch at a time, so that memory does not grow with their number; where a whole network is trained, the
-    volumes of image paths lie in a temporary folder meanwhile. The same scans give the numbers of `neurotransfer transfer`.
+    model with values 0 to 1, a `VolumeStore`, or, for the strategies `linear`, `perceptron`, `auto`, `auto-exact`, regional
+    volumes (n, columns). Images are read a batch at a time, so that memory does not grow with their number; where a whole network is
+    trained, the volumes of image paths lie in a temporary folder meanwhile. The same scans give the numbers of
+    `neurotransfer transfer`.
 
     On regional volumes all of scikit-learn's `check_estimator` holds.
 

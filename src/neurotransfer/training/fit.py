@@ -256,7 +256,9 @@ class Training:
         average = learner.average
         if average is not None:
             average.swap(learner.network)
-        learner.settle(self.train, self.portions.at_once)
+        # without anybody who looks at this epoch, only the last one's weights are used
+        if self.validation is not None or self.on_epoch is not None or self.epoch == self.recipe.epochs:
+            learner.settle(self.train, self.portions.at_once)
         found, losses = self._validation_outputs(learner.network), self.losses[self.learners.index(learner)]
         row = learner.finish_epoch(float(np.mean(losses)) if losses else float("nan"), found, self.validation)
         if self.on_epoch is not None:

@@ -48,6 +48,40 @@ def fit_cell(workspace: Workspace, cell: Cell, given: tuple[Source, np.ndarray] 
     return {"fits": _columns(work, rows, seconds), "predictions": found}
 
 
+@dataclass(frozen=True, eq=False)
+class Again:
+    """A setting of a cell that was fitted once more.
+
+    Attributes:
+        source: where it began.
+        fitted: the fit.
+        split: on whom.
+        test: its scores on the test rows.
+    """
+
+    source: Source
+    fitted: Fitted
+    split: Split
+    test: dict[str, float]
+
+
+def fit_again(workspace: Workspace, cell: Cell, setting: Mapping[str, Any]) -> Again:
+    """The fit of one setting of a cell once more, by the same seed on the same split, up to rounding the one that the run had.
+
+    Raises:
+        Exception: the error of the fit.
+    """
+    work = _Work.of(workspace, cell)
+    source, inputs = prepared(workspace, cell.strategy, cell.task)
+    inputs = harmonised(workspace.study, workspace.cohort, source, inputs, work.split)
+    (trial,) = search(
+        source, inputs, work.target, work.labels, work.split, [setting], workspace.study.training.recipe, work.seed,
+        people=workspace.cohort.people.codes,
+    )  # fmt: skip
+    fitted, test = trial.final(), work.split.test
+    return Again(source, fitted, work.split, work.scores(work.observed, test, *predict_rows(fitted, inputs, test)))
+
+
 @dataclass(frozen=True)
 class _Work:
     """What the fits of a cell share; `labels` are what is learnt and chosen by, `observed` the true ones of the test."""

@@ -67,14 +67,15 @@ class Workspace:
         model = self.models.get(part.model or "")
         if not source.strategy.on_features:
             return inputs_of(source, self.cohort, self.volumes, model)
-        kept = self._kept(replace(source, learners=()), model)
+        kept = self.features(replace(source, learners=()), model)
         return Beside(kept, self.volumes) if source.learns_from_volumes else kept
 
-    def _kept(self, source: Source, model: Model | None) -> np.ndarray:
+    def features(self, source: Source, model: Model | None) -> np.ndarray:
+        """The features (n_rows, n_features) of an encoder that stands still, made once and kept in the folder."""
         path = self.folder / "cache" / f"features-{source.architecture}-{_digest(source)}.npy"
         if not path.is_file():
             if len(source.parts) > 1:
-                values = np.concatenate([self._kept(part, model) for part in source.parts], 1)
+                values = np.concatenate([self.features(part, model) for part in source.parts], 1)
             else:
                 values = inputs_of(source, self.cohort, self.volumes, model)
             _write_array(path, values)

@@ -27,7 +27,7 @@ STAGES = {
 # predict reads the columns of a table as transfer does and prepares raw scans, simulate shares only the grid,
 # pretrain learns from heads that simulate makes by the batch, and explain runs networks on scans as predict does, finetunes
 # on shuffled labels, and asks simulate where a target truly acts; diagnose reads and shows runs as report does and runs its
-# experiments with benchmark
+# experiments with benchmark; how layers move is told by what explain compares them by
 MAY_CALL = {
     ("benchmark", "transfer"),
     ("benchmark", "pretrain"),
@@ -41,6 +41,7 @@ MAY_CALL = {
     ("diagnose", "report"),
     ("diagnose", "benchmark"),
     ("diagnose", "transfer"),
+    ("diagnose", "explain"),
 }
 PARTS = {
     "errors": set(),

@@ -47,9 +47,16 @@ def diagnose(
             help="Write who has a doubtful label, or may be there twice, into doubtful-people.tsv; the page names nobody.",
         ),
     ] = False,
+    representations: Annotated[
+        bool,
+        typer.Option(
+            "--representations",
+            help="Compute on the scans what the features of models hold of the linear model, and how finetuning moves their layers.",
+        ),
+    ] = False,
     workers: Workers = CORES,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the experiments will take; nothing is done.")
+        bool, typer.Option("--dry-run", help="Say what experiments and representations will take; nothing is done.")
     ] = False,
 ) -> None:
     """Why the curves of a run behave as they do: luck, double descent, the data, the model, the procedure.
@@ -60,13 +67,18 @@ def diagnose(
     from neurotransfer.diagnose.trials import Asked, forecast_of, names_of
     from neurotransfer.progress import bar
 
-    if dry_run and not experiments:
-        raise InputError("--dry-run says what experiments will take; give --experiments too, for example causes")
+    if dry_run and not (experiments or representations):
+        raise InputError(
+            "--dry-run says what experiments will take; give --experiments too, for example causes, or --representations"
+        )
     asked = Asked((), tuple(names(strategies)), sites, data, workers, replicates)
     if experiments:
         asked = replace(asked, names=names_of(names(experiments), Path(run), asked))
     if dry_run:
-        _say_forecast(forecast_of(Path(run), asked, bar))
+        if experiments:
+            _say_forecast(forecast_of(Path(run), asked, bar))
+        if representations:
+            _say_representations(Path(run), asked.strategies)
         return
     path, analyses = run_diagnose(
         run,
@@ -75,6 +87,7 @@ def diagnose(
         reach=reach,
         figures=figures,
         list_people=list_people,
+        representations=representations,
         progress=bar,
         tell=lambda text: say([text]),
     )
@@ -93,3 +106,16 @@ def _say_forecast(found: Mapping[str, Any]) -> None:
         )
     total = sum(forecast.total.best for forecast in found.values())
     print(f"all of them about {in_words(total)}; finished ones are not done again")
+
+
+def _say_representations(run: Path, strategies: tuple[str, ...]) -> None:
+    from neurotransfer.benchmark.pace import in_words
+    from neurotransfer.diagnose.case import cases_of
+    from neurotransfer.diagnose.representations import cells_of, seconds_of
+    from neurotransfer.report.folder import read_run
+
+    cases = cases_of(read_run(run), strategies)
+    seconds = in_words(seconds_of(cases))
+    print(
+        f"representations: {len(cells_of(cases))} fits, about {seconds} by the times of the run, and the features of every scan once"
+    )

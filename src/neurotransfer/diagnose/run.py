@@ -4,16 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurotransfer.artifacts import write_json, write_table
 from neurotransfer.benchmark.run import unheard
 from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.diagnose.analysis import Analysis, analyse
 from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
+from neurotransfer.diagnose.model_page import against_linear, model_as_json, model_section, model_untold
 from neurotransfer.diagnose.page import page_of
 from neurotransfer.diagnose.people import listed, people_of
 from neurotransfer.diagnose.people_page import people_as_json, people_cautions, people_section
 from neurotransfer.diagnose.published import PREFIX, analyse_means, is_means, page_of_means, read_means
 from neurotransfer.diagnose.record import as_json
+from neurotransfer.diagnose.representations import frozen_features, kept_representations, representations_of
 from neurotransfer.diagnose.sites import NO_SITES
 from neurotransfer.diagnose.trials import Asked, finished_experiments, run_experiments, sites_of_run, study_of
 from neurotransfer.errors import InputError
@@ -36,6 +40,7 @@ def diagnose(
     reach: float | None = None,
     figures: Path | None = None,
     list_people: bool = False,
+    representations: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], object] = unheard,
 ) -> tuple[Path, list[Analysis]]:
@@ -50,6 +55,8 @@ def diagnose(
         figures: a folder for every figure.
         list_people: write the participants with doubtful labels, and pairs who may be one, into `doubtful-people.tsv` beside the
             page; no name stands on the page itself.
+        representations: compute on the scans what features hold of the linear model's signal, and how finetuning moves layers; what
+            was computed before is used again, and is shown without this too.
         progress: as of `benchmark`.
         tell: called with what a reader wants to know on the way.
 
@@ -60,13 +67,15 @@ def diagnose(
     require_page_name(path)
     more: dict[str, Any] = {}
     if is_means(run):
-        _require_run(run, {"--experiments": bool(asked.names), "--list-people": list_people})
+        _require_run(
+            run,
+            {"--experiments": bool(asked.names), "--list-people": list_people, "--representations": representations},
+        )
         analyses = analyse_means(read_means(run))
         page = page_of_means(str(run), analyses, reach)
     else:
-        page, analyses, more = _of_run(
-            Path(run), asked, reach, path.with_name(LISTED) if list_people else None, progress, tell
-        )
+        list_to = path.with_name(LISTED) if list_people else None
+        page, analyses, more = _of_run(Path(run), asked, reach, list_to, representations, progress, tell)
     write_page(page, path, figures)
     write_json(path.with_suffix(".json"), as_json(analyses, more))
     return path, analyses
@@ -91,6 +100,7 @@ def _of_run(
     asked: Asked,
     reach: float | None,
     list_to: Path | None,
+    is_represented: bool,
     progress: Progress,
     tell: Callable[[str], object],
 ) -> tuple[Page, list[Analysis], dict[str, Any]]:
@@ -104,15 +114,24 @@ def _of_run(
     is_read = as_values(found.study.get("study")) is not None
     allowed = possible(study_of(folder, asked), sites if asked.sites else NO_SITES) if is_read else {}
     left = {name: EXPERIMENTS[name].question for name in allowed if name not in done}
-    people = people_of(found, [each.case for each in analyses], sites)
+    cases = [each.case for each in analyses]
+    seen = representations_of(found, cases, progress) if is_represented else kept_representations(folder)
+    people = people_of(found, cases, sites, _to_compare(found) if is_represented else None)
+    against = against_linear(cases, int(found.study.get("seed") or 0))
     if list_to is not None:
         write_table(list_to, listed(people))
         tell(f"who is to be looked at stands in {list_to}")
     page = page_of(
-        found, analyses, left, reach, more=[people_section(found, people)], more_cautions=people_cautions(found, people),
-        untold=people.untold,
+        found, analyses, left, reach,
+        more=[people_section(found, people), model_section(cases, against, seen)],
+        more_cautions=people_cautions(found, people), untold=[*people.untold, *model_untold(cases, against, seen)],
     )  # fmt: skip
-    return page, analyses, {"people": people_as_json(found, people)}
+    return page, analyses, {"people": people_as_json(found, people), "model": model_as_json(against, seen)}
+
+
+def _to_compare(run: RunFolder) -> np.ndarray | None:
+    """Features to compare people by, where the run has no columns of numbers."""
+    return None if (run.study.get("study") or {}).get("regional_columns") else frozen_features(run)
 
 
 def _usual_column(run: RunFolder) -> str:

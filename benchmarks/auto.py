@@ -6,9 +6,9 @@ A simulated person has three kinds of features, as a study has them: a few colum
 was pretrained on something else (`frozen`) and many voxels; and in one study the network has learnt the very target (`transferred`).
 What is to be predicted is seen by one of them, by several in part, or by none, on a straight line or (`bent`) not: ten studies, each
 with a continuous and a binary target. Training rows are drawn as in the talk, with replacement, from people who are neither validated
-on nor tested; the test people are many, so that what varies is the strategy. `perceptron` tries three settings, the others nine. The best attainable score is that of the expected target
-given the features, by who knows how they were made. Regret is what a strategy falls short of it: in points of AUC (0.01) and in
-standard deviations of the target (MAE, in hundredths).
+on nor tested; the test people are many, so that what varies is the strategy. `perceptron` tries three settings, the others nine.
+The best attainable score is that of the expected target given the features, by who knows how they were made. Regret is what a
+strategy falls short of it: in points of AUC (0.01) and in standard deviations of the target (MAE, in hundredths).
 """
 
 import argparse

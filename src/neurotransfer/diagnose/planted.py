@@ -152,7 +152,7 @@ PLANTED: dict[str, Planted] = {
         {
             "strategies": [{"strategy": "linear"}, {"strategy": "perceptron", "grid": {"width": [2]}}],
             "protocol": {**_PROTOCOL, "sizes": [80, 320], "replicates": 8},
-            "training": {"epochs": 30, "batch_size": 32, "patience": 30},
+            "training": {"epochs": 30, "batch_size": 32, "patience": 30, "lr": 1e-2},
         },
         strategy="perceptron",
     ),

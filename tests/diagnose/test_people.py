@@ -200,6 +200,7 @@ def test_the_whole_page_names_nobody_and_the_list_does_when_it_is_asked_for(fold
     names = pd.read_csv(folder / LISTED, sep="\t")
     assert set(names["what"]) == {"label", "pair"}
     assert names["participant_id"].str.startswith("secret-").all()
+    assert set(names.loc[names["what"] == "label", "verdict"]) == {"more than overlap gives"}
     assert any(LISTED in text for text in heard)
     facts = json.loads((folder / "diagnosis.json").read_text())
     assert facts["people"]["pairs"]["found"] == 1

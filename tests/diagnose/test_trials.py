@@ -167,6 +167,8 @@ def test_a_site_held_out_is_tested_whole_and_never_trained_on(of_sites):
     assert sites == {"b"}
     assert people.nunique() == 60
     assert set(fits["n_test_images"]) == {60}
+    page = diagnose(of_sites / "run")[0].read_text()
+    assert "Experiment site-held-out: tested on site = b, trained on the others." in page
     # 140 people are left to train on
     assert sorted(fits["n"].unique()) == [20, 60, 120]
 

@@ -83,7 +83,7 @@ def gains_figure(analyses: Sequence[Analysis], name: str) -> Figure | None:
         choices=(Choice("strategy", "Strategy", {each: each for each in strategies}),),
         looks=looks(list(dict.fromkeys(table["experiment"]))),
         caption="Above zero the run would have been better with the one choice of the experiment changed. Means and 95 % intervals "
-        "over the replicates that both have; they train on the same people.",
+        "over the replicates that both have; they train on the same people, unless whom to train on is the choice.",
     )
 
 

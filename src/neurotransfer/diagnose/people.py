@@ -19,6 +19,8 @@ from neurotransfer.statistics.duplicates import NearPairs, near_pairs
 from neurotransfer.statistics.samples import bimodality
 from neurotransfer.targets import Target, as_text
 
+LISTED_COLUMNS = ("task", "what", "participant_id", "given", "likely", "doubt", "verdict")
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -110,13 +112,14 @@ def people_of(
 
 
 def listed(people: People) -> pd.DataFrame:
-    """Who is to be looked at, with names: `task`, `what` (label, value or pair), `participant_id`, `given`, `likely` and `doubt`.
+    """Who is to be looked at, with names: columns LISTED_COLUMNS; `what` is label, value or pair.
 
-    Of a pair `likely` is the other participant and `doubt` the p of the pair; of a label `doubt` is the margin of the likely class
-    over the given one, of a value its distance from the prediction in robust standard deviations.
+    Of a label `doubt` is the margin of the likely class over the given one, and `verdict` says whether predictions contradict labels
+    more than overlap gives: else these are hard cases. Of a value `doubt` is its distance from the prediction in robust standard
+    deviations. Of a pair `likely` is the other participant and `doubt` the p of the pair.
     """
     parts = [
-        found.doubtful.assign(task=name, what="label" if found.verdict else "value")
+        found.doubtful.assign(task=name, what="label" if found.verdict else "value", verdict=found.verdict)
         for name, found in people.labels.items()
     ]
     if people.pairs is not None and len(people.pairs.rows):
@@ -128,9 +131,10 @@ def listed(people: People) -> pd.DataFrame:
             "doubt": people.pairs.p,
             "task": "",
             "what": "pair",
+            "verdict": "",
         }
         parts.append(pd.DataFrame(pairs))
-    columns = ["task", "what", "participant_id", "given", "likely", "doubt"]
+    columns = list(LISTED_COLUMNS)
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 

@@ -5,7 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from neurotransfer.artifacts import MANIFEST, read_json
+from neurotransfer.benchmark.workspace import STUDY
+from neurotransfer.diagnose.experiments import EXPERIMENTS
 from neurotransfer.diagnose.people import People, Spread
+from neurotransfer.diagnose.sites import site_words
+from neurotransfer.diagnose.trials import FOLDER
 from neurotransfer.diagnose.within import MOST_SITES, within_figure
 from neurotransfer.diagnose.wrong_labels import LEAST_AUC, NOISE, OVERLAP, UNSURE, WrongLabels
 from neurotransfer.pages.model import Item, Section, Table, Text
@@ -90,9 +95,18 @@ def _site_items(run: RunFolder, people: People) -> list[Item]:
         table = people.within.get(task.name)
         figure = None if table is None else within_figure(table, task, people.sites.column, f"{slug}-within")
         items += [figure] if figure is not None else []
+    items += [Text(f"Experiment {name}: {words}.") for name, words in _done(run, people.sites.column).items()]
     if len(people.sites.people) > MOST_SITES and any(len(table) for table in people.within.values()):
         items.append(Text(f"Curves are of the {MOST_SITES} with most people.", "quiet"))
     return items
+
+
+def _done(run: RunFolder, column: str) -> dict[str, str]:
+    """Which site the finished experiments on one site took, in words."""
+    folders = {name: run.path / FOLDER / name for name in EXPERIMENTS}
+    done = {name: folder / STUDY for name, folder in folders.items() if (folder / MANIFEST).is_file()}
+    found = {name: site_words(read_json(path)["study"], column) for name, path in done.items()}
+    return {name: words for name, words in found.items() if words}
 
 
 def _heading(task: Task) -> str:

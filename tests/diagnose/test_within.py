@@ -93,3 +93,15 @@ def test_without_predictions_there_is_nothing(confounded):
 
     table, run = confounded
     assert not len(within_sites(replace(run, predictions=None), run.tasks[0], site_of(table), ["a"]))
+
+
+def test_classes_of_more_than_two_need_their_probabilities(tmp_path):
+    table = made_up_people.people(120)
+    task = made_up.Task("stage", "Stage", "categorical", ("x", "y", "z"), "", "auc", "stage")
+    classes = np.arange(120) % 3
+    table = table.assign(stage=np.array(task.classes)[classes])
+    run = read_run(made_up_people.write_run(tmp_path / "run", table, classes.astype(float), task=task))
+    assert not len(within_sites(run, run.tasks[0], site_of(table), ["a"]))
+    run.predictions["probabilities"] = [np.eye(3)[classes[row]].tolist() for row in run.predictions["row"]]
+    assert set(within_sites(run, run.tasks[0], site_of(table), ["a"])["mean"]) == {1.0}
+    assert not len(within_sites(run, run.tasks[0], {}, ["a"]))

@@ -1,6 +1,6 @@
 """The curve within a site: how well test people of one site are ranked or measured among themselves, by size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from neurotransfer.report.folder import RunFolder, Task
 from neurotransfer.report.prediction_tables import probabilities_of
 from neurotransfer.report.wording import score_label
 from neurotransfer.statistics import SCORES, scores, summary
+from neurotransfer.statistics.metrics import auc
 
 # of the sites with most people; more lines cannot be told apart
 MOST_SITES = 6
@@ -40,12 +41,17 @@ def within_sites(run: RunFolder, task: Task, site_of: Mapping[str, str], sites: 
     rows = run.predictions[run.predictions["task"] == task.name].dropna(subset=["observed", "predicted"])
     rows = rows.assign(site=rows["participant_id"].map(site_of))
     rows = rows[rows["site"].isin(list(sites)[:MOST_SITES])]
-    found = [
-        (*key, _score(part, task), len(part))
-        for key, part in rows.groupby(["strategy", "n", "site", "replicate"], sort=True)
-        if len(part) >= LEAST_TESTED
-    ]
-    every = pd.DataFrame(found, columns=["strategy", "n", "site", "replicate", "score", "tested"]).dropna()
+    if not len(rows):
+        return pd.DataFrame(columns=list(COLUMNS))
+    # thousands of small parts: pandas would take longer to take them out than their scores take
+    keys = rows[["strategy", "n", "site", "replicate"]]
+    codes = keys.groupby(list(keys), sort=True).ngroup().to_numpy()
+    order, counts = np.argsort(codes, kind="stable"), np.bincount(codes)
+    firsts = np.cumsum(counts) - counts
+    enough = counts >= LEAST_TESTED
+    score = _scorer(rows, task)
+    found = [score(order[first : first + n]) for first, n in zip(firsts[enough], counts[enough], strict=True)]
+    every = keys.iloc[order[firsts[enough]]].assign(score=np.array(found, float), tested=counts[enough]).dropna()
     table = []
     for key, part in every.groupby(["strategy", "n", "site"], sort=True):
         over = summary(part["score"].to_numpy(float))
@@ -54,12 +60,17 @@ def within_sites(run: RunFolder, task: Task, site_of: Mapping[str, str], sites: 
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def _score(part: pd.DataFrame, task: Task) -> float:
-    given = probabilities_of(part, task)
-    if task.kind == "categorical" and given is None:
-        return np.nan
-    observed, predicted = part["observed"].to_numpy(float), part["predicted"].to_numpy(float)
-    return scores(task.kind, observed, predicted, given)[task.score]
+def _scorer(rows: pd.DataFrame, task: Task) -> Callable[[np.ndarray], float]:
+    """The score of some of the rows, by their places."""
+    observed, predicted = rows["observed"].to_numpy(float), rows["predicted"].to_numpy(float)
+    if (task.kind, task.score) == ("binary", "auc"):
+        return lambda places: auc(observed[places], predicted[places])
+    shares = probabilities_of(rows, task)
+    if task.kind == "categorical" and shares is None:
+        return lambda places: np.nan
+    return lambda places: scores(
+        task.kind, observed[places], predicted[places], None if shares is None else shares[places]
+    )[task.score]
 
 
 def within_figure(table: pd.DataFrame, task: Task, column: str, name: str) -> Figure | None:

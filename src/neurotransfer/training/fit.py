@@ -193,8 +193,7 @@ class Training:
     def _train_batch(
         self, chosen: np.ndarray, volumes: torch.Tensor, labels: Mapping[str, np.ndarray], steps: int
     ) -> None:
-        volumes = self._augmented(volumes.to(self.device), chosen)
-        active = self._active()
+        volumes, active = self._augmented(volumes.to(self.device), chosen), self._active()
         while True:
             try:
                 losses = self._gradients(active, labels, volumes)
@@ -295,8 +294,7 @@ class Training:
     def _load(self) -> None:
         kept = self.checkpoint.load(self._facts()) if self.checkpoint is not None else None
         if kept is not None:
-            self.epoch, self.step, self.losses, self.portions.micro = (
-                kept[name] for name in ("epoch", "step", "losses", "micro")
-            )
+            place = [kept[name] for name in ("epoch", "step", "losses", "micro")]
+            self.epoch, self.step, self.losses, self.portions.micro = place
             for learner, state in zip(self.learners, kept["learners"], strict=True):
                 learner.restore(state)

@@ -29,6 +29,8 @@ def test_a_fit_is_expected_between_its_earliest_end_and_all_epochs(epochs, patie
     assert min(epochs, patience + 1) <= found.best <= found.most == epochs
     if patience >= epochs:
         assert found.best == epochs
+    # no patience ends what is not stopped early
+    assert expected_epochs(Recipe(epochs=epochs, patience=patience, early_stopping=False)) == Span(epochs, epochs)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ def test_training_options_become_a_recipe():
     study = parse_study(SMALLEST | {"precision": "bfloat16", "training": {
         "warm_up": 1.0, "ema": 0.9, "micro_batch": 2, "layer_decay": 0.8, "augmentation": "light", "flip": False,
         "steps": 500, "lr_growth": 0.5, "settle": False, "head_first": 3, "anchor": 0.1,
+        "early_stopping": False,
     }})  # fmt: skip
     recipe = study.training.recipe
     assert (recipe.steps, recipe.lr_growth, recipe.settle, recipe.head_first, recipe.anchor) == (
@@ -188,6 +189,8 @@ def test_training_options_become_a_recipe():
         3,
         0.1,
     )
+    assert recipe.early_stopping is False
+    assert parse_study(SMALLEST).training.recipe.early_stopping is True
     assert (recipe.warm_up, recipe.ema, recipe.micro_batch, recipe.layer_decay) == (1.0, 0.9, 2, 0.8)
     assert recipe.augmentation == preset("light", False)
     assert study.precision == "bfloat16"

@@ -450,6 +450,33 @@ def test_unsettled_statistics_are_the_moving_average_of_the_steps():
     )
 
 
+@pytest.mark.parametrize("head_first", [0, 3])
+def test_without_early_stopping_every_epoch_is_run_and_the_last_one_kept(head_first):
+    inputs, labels = line()
+    # the more is learnt, the worse are validation labels of the other sign
+    train, check = examples(inputs, labels, range(40)), examples(inputs, -labels, range(40, 60))
+    recipe = Recipe(epochs=12, lr=0.05, patience=1, head_first=head_first)
+    stopped, whole, blind = heads(inputs), heads(inputs), heads(inputs)
+    early = fit(stopped, train, check, recipe, seed=1)
+    history = fit(whole, train, check, replace(recipe, early_stopping=False), seed=1)
+    assert early.epochs < history.epochs == history.best_epoch == 12
+    losses = [row["validation_loss"] for row in history.table]
+    assert losses[: early.epochs] == [row["validation_loss"] for row in early.table]
+    assert history.best_loss == losses[-1] > min(losses)
+    # as if there were no validation at all
+    fit(blind, train, None, recipe, seed=1)
+    assert same(state(whole), state(blind))
+
+
+def test_without_early_stopping_weights_whose_validation_loss_is_not_finite_are_not_kept(monkeypatch):
+    inputs, labels = line()
+    train, check = examples(inputs, labels, range(40)), examples(inputs, labels, range(40, 60))
+    given = iter([1.0, 2.0, float("nan")])
+    monkeypatch.setattr(learner.Learner, "_validated", lambda *_: {"validation_loss": next(given)})
+    history = fit(heads(inputs), train, check, Recipe(epochs=3, early_stopping=False, patience=1), seed=0)
+    assert (history.epochs, history.best_epoch, history.best_loss) == (3, 2, 2.0)
+
+
 def test_targets_that_have_a_side_are_never_mirrored(monkeypatch):
     inputs, labels = volumes(8)
     drawn = []

@@ -17,7 +17,7 @@ WRONG = {
     "epochs": [0, -1, 1.5], "batch_size": [0, 2.5], "micro_batch": [-1, 0.5], "lr": [-1e-3, float("nan"), float("inf")],
     "weight_decay": [-1, float("inf")], "patience": [0, 0.5], "warm_up": [-0.5, float("nan")], "ema": [-0.1, 1.0],
     "layer_decay": [-0.1, 1.1], "steps": [-1, 0.5], "lr_growth": [-2.1, 2.1, float("nan")], "settle": [2, 0.5, -1],
-    "head_first": [-1, 0.5], "anchor": [-0.1, float("inf")],
+    "head_first": [-1, 0.5], "anchor": [-0.1, float("inf")], "early_stopping": [2, 0.5, -1],
 }  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def test_what_early_checkpoints_do_not_know_is_left_out_where_it_is_off():
              "learned_weights", "augmentation"}  # fmt: skip
     assert set(Recipe().facts) == early
     assert set(Recipe(anchor=0.1, settle=False).facts) == early | {"anchor", "settle"}
+    assert set(Recipe(early_stopping=False).facts) == early | {"early_stopping"}
 
 
 @given(

@@ -151,15 +151,17 @@ def test_the_own_settings_of_every_strategy_pass_the_check_and_counts_come_out_w
 
 
 def test_switches_and_counts_of_training_are_settings_of_whatever_is_trained():
-    options = {"steps": [0, 40.0], "lr_growth": [-0.5], "settle": [1.0, 0], "head_first": [2.0], "anchor": [0.0, 0.1]}
+    options = {"steps": [0, 40.0], "lr_growth": [-0.5], "settle": [1.0, 0], "head_first": [2.0], "anchor": [0.0, 0.1],
+               "early_stopping": [0.0]}  # fmt: skip
     for name in ("finetuned", "baseline", "perceptron"):
         tried = settings(get_strategy(name), options)
         assert len(tried) == 8
-        assert all(type(each[key]) is int for each in tried for key in ("steps", "settle", "head_first"))
+        assert all(type(each[key]) is int for each in tried for key in ("steps", "settle", "head_first", "early_stopping"))
     with pytest.raises(InputError, match="unknown setting 'anchor'"):
         settings(get_strategy("frozen"), {"anchor": [0.1]})
     for wrong, said in (
         ({"settle": [2]}, r"1 \(yes\) or 0 \(no\)"), ({"steps": [0.5]}, "whole number of 0"), ({"lr_growth": [3]}, "-2 to 2"),
+        ({"early_stopping": [0.5]}, r"1 \(yes\) or 0 \(no\)"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=said):
             settings(get_strategy("finetuned"), wrong)

@@ -58,13 +58,13 @@ class Line:
 
 
 def expected_epochs(recipe: Recipe) -> Span:
-    """Epochs of one fit: at most all; fewer are expected where patience can end it early.
+    """Epochs of one fit: at most all; fewer are expected where early stopping can end it.
 
     Example:
         >>> expected_epochs(Recipe(epochs=12, patience=5)), expected_epochs(Recipe(epochs=4, patience=10)).best
         (Span(best=10.0, most=12), 4.0)
     """
-    earliest = min(recipe.epochs, recipe.patience + 1)
+    earliest = min(recipe.epochs, recipe.patience + 1) if recipe.early_stopping else recipe.epochs
     return Span(earliest + RUN_ON * (recipe.epochs - earliest), recipe.epochs)
 
 

@@ -88,6 +88,7 @@ class TrainingPart(Part):
     settle: bool = True
     head_first: int = Field(0, ge=0)
     anchor: float = Field(0.0, ge=0)
+    early_stopping: bool = True
     augmentation: Literal["none", "light", "standard"] = "none"
     flip: bool = True
 

@@ -111,17 +111,20 @@ class Learner:
     ) -> dict[str, Any]:
         """The row of an epoch with these validation outputs; the weights are kept when it is the best one.
 
-        Without validation the last epoch is the best.
+        Without validation, or without early stopping, the last epoch is the best.
         """
         row: dict[str, Any] = {"epoch": self.history.epochs + 1, "train_loss": train_loss}
         row |= {"validation_loss": float("nan")} if validation is None else self._validated(found, validation)
         self.history.table.append(row)
-        if validation is None or row["validation_loss"] < self.history.best_loss:
+        if validation is None or self._is_better(row["validation_loss"]):
             self.history.best_epoch, self.history.best_loss = row["epoch"], row["validation_loss"]
             self.best = copy.deepcopy(self.network.state_dict())
         since = max(self.history.best_epoch, self.recipe.head_first)
-        self.stopped = row["epoch"] - since >= self.recipe.patience
+        self.stopped = bool(self.recipe.early_stopping) and row["epoch"] - since >= self.recipe.patience
         return row
+
+    def _is_better(self, loss: float) -> bool:
+        return loss < self.history.best_loss if self.recipe.early_stopping else bool(np.isfinite(loss))
 
     def _validated(self, found: Mapping[str, np.ndarray], validation: Examples) -> dict[str, float]:
         labels = {name: torch.from_numpy(values).float() for name, values in validation.labels.items()}

@@ -22,12 +22,20 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "settle": (0, 2, "true or false"),
     "head_first": (0, float("inf"), "a whole number of epochs, 0 (off) or more"),
     "anchor": (0, float("inf"), "0 (off) or more"),
+    "early_stopping": (0, 2, "true or false"),
 }
-_WHOLE = ("epochs", "batch_size", "micro_batch", "patience", "steps", "settle", "head_first")
+_WHOLE = ("epochs", "batch_size", "micro_batch", "patience", "steps", "settle", "head_first", "early_stopping")
 # training images at which `lr` is the learning rate, whatever `lr_growth` is
 USUAL_N = 100
 # what checkpoints of earlier versions do not know, as it was then
-_NEWER: dict[str, Any] = {"steps": 0, "lr_growth": 0.0, "settle": True, "head_first": 0, "anchor": 0.0}
+_NEWER: dict[str, Any] = {
+    "steps": 0,
+    "lr_growth": 0.0,
+    "settle": True,
+    "head_first": 0,
+    "anchor": 0.0,
+    "early_stopping": True,
+}
 
 
 def batches_an_epoch(n: int, batch_size: int) -> int:
@@ -47,7 +55,7 @@ class Recipe:
 
     At most `epochs` epochs of AdamW with decoupled `weight_decay`. The learning rate rises from 0 to `lr` along `warm_up`
     epochs and falls to 0 along half a cosine. Training stops when the validation loss has not improved for `patience`
-    epochs, and the weights of the best epoch are kept.
+    epochs, and the weights of the best epoch are kept; without `early_stopping` all epochs are run and those of the last one.
 
     With `head_first` the heads alone learn for the first of these epochs, at their full rate and with the dropout of the
     network; warm-up and cosine are those of the epochs that are left, and patience counts from there (Kumar et al. 2022, ICLR).
@@ -76,6 +84,7 @@ class Recipe:
             moving average of the steps, also where `ema` averages the weights.
         head_first: epochs in which the heads alone learn; 0: off.
         anchor: strength of the pull of the encoder to its start; 0: off.
+        early_stopping: whether validation ends the training and says which epoch is kept; else it is only measured.
 
     Raises:
         InputError: with every value that cannot be.
@@ -101,6 +110,7 @@ class Recipe:
     settle: bool = True
     head_first: int = 0
     anchor: float = 0.0
+    early_stopping: bool = True
 
     def __post_init__(self) -> None:
         problems = [

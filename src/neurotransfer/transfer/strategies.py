@@ -41,6 +41,7 @@ SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "settle": _YES_NO,
     "head_first": _COUNT,
     "anchor": ("a number of 0 or more", lambda value: 0 <= value < math.inf),
+    "early_stopping": _YES_NO,
     "penalty": _POSITIVE,
     "width": _WHOLE,
     "depth": _WHOLE,
@@ -48,7 +49,7 @@ SETTINGS: dict[str, tuple[str, Callable[[float], bool]]] = {
 # settings that are no part of a recipe: what the network of a setting is built with
 OF_NETWORK = ("width", "depth")
 # settings that say how long is trained and not how long a step takes
-OF_LENGTH = ("epochs", "patience", "warm_up", "steps", "head_first")
+OF_LENGTH = ("epochs", "patience", "warm_up", "steps", "head_first", "early_stopping")
 
 
 @dataclass(frozen=True)

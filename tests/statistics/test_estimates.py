@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+from scipy.stats import ttest_1samp
 
 from neurotransfer.errors import InputError
-from neurotransfer.statistics.estimates import Estimate, estimate_of, times_drawn
+from neurotransfer.statistics.estimates import Estimate, estimate_of, estimate_of_mean, times_drawn
 
 
 def test_every_draw_has_as_many_replicates_as_there_are():
@@ -70,3 +71,20 @@ def test_above_zero_is_of_the_whole_interval():
 def test_a_level_is_a_share(level):
     with pytest.raises(InputError, match="between 0 and 1"):
         estimate_of(0.5, np.arange(3.0), 3, level)
+
+
+def test_the_interval_of_a_mean_is_that_of_student():
+    values = np.random.default_rng(0).normal(3, 2, 9)
+    found = estimate_of_mean(values, 0.9)
+    low, high = ttest_1samp(values, 0).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found == estimate_of_mean(np.append(values, np.nan), 0.9)
+    assert found.value == pytest.approx(values.mean())
+
+
+def test_a_mean_of_one_or_none_has_no_interval():
+    assert np.isnan(estimate_of_mean(np.array([2.0])).low)
+    assert estimate_of_mean(np.array([2.0])).value == 2
+    assert np.isnan(estimate_of_mean(np.array([])).value)
+    with pytest.raises(InputError, match="level 0; allowed"):
+        estimate_of_mean(np.zeros(3), 0)

@@ -70,3 +70,25 @@ def estimate_of(value: float, draws: np.ndarray, n: int, level: float = LEVEL, *
     outside = float(norm.cdf(-np.sqrt(n / (n - 1)) * t.ppf((1 + level) / 2, n - 1)))
     low, high = np.quantile(known, [outside, 1 - outside]) + (value - known.mean() if centred else 0.0)
     return Estimate(float(value), float(low), float(high))
+
+
+def estimate_of_mean(values: np.ndarray, level: float = LEVEL) -> Estimate:
+    """The mean of values (n,) with the interval of Student's t; those that are not finite are left out, two or more give an interval.
+
+    Raises:
+        InputError: when the level is none.
+
+    Example:
+        >>> found = estimate_of_mean(np.array([1.0, 2.0, 3.0]))
+        >>> found.value, round(found.low, 2), round(found.high, 2)
+        (2.0, -0.48, 4.48)
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level {level!r}; allowed: between 0 and 1, such as 0.95")
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    mean = float(known.mean()) if len(known) else float("nan")
+    if len(known) < 2:
+        return Estimate(mean, float("nan"), float("nan"))
+    half = float(t.ppf((1 + level) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+    return Estimate(mean, mean - half, mean + half)

@@ -156,7 +156,9 @@ def test_switches_and_counts_of_training_are_settings_of_whatever_is_trained():
     for name in ("finetuned", "baseline", "perceptron"):
         tried = settings(get_strategy(name), options)
         assert len(tried) == 8
-        assert all(type(each[key]) is int for each in tried for key in ("steps", "settle", "head_first", "early_stopping"))
+        assert all(
+            type(each[key]) is int for each in tried for key in ("steps", "settle", "head_first", "early_stopping")
+        )
     with pytest.raises(InputError, match="unknown setting 'anchor'"):
         settings(get_strategy("frozen"), {"anchor": [0.1]})
     for wrong, said in (

@@ -14,6 +14,7 @@ from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
 from neurotransfer.diagnose.from_tables import Fit, Tables, fit_of, gains_of_tables, tables_of
 from neurotransfer.diagnose.gains import Gain, gain_of_pairs
 from neurotransfer.diagnose.gates import gated
+from neurotransfer.diagnose.interpolation import SweepVerdict, of_curve
 from neurotransfer.diagnose.oracle import by_test_of
 from neurotransfer.diagnose.parts import tested_parts
 from neurotransfer.diagnose.settled import Settled, settled_by
@@ -65,13 +66,19 @@ class Analysis:
     by_test: Mapping[int, CostByTest] = field(default_factory=dict)
 
 
-def analyse(run: RunFolder, experiments: Mapping[str, pd.DataFrame], strategies: Sequence[str] = ()) -> list[Analysis]:
+def analyse(
+    run: RunFolder,
+    experiments: Mapping[str, pd.DataFrame],
+    strategies: Sequence[str] = (),
+    sweeps: Sequence[SweepVerdict] = (),
+) -> list[Analysis]:
     """Every curve of a run.
 
     Args:
         run: from `read_run`.
         experiments: the fits of experiments by name.
         strategies: labels of those that are looked at; empty for all.
+        sweeps: what sweeps below the run say, which stands beside what the cause interpolation rests on.
 
     Raises:
         InputError: when a strategy is not in the run, or there is no curve.
@@ -86,7 +93,7 @@ def analyse(run: RunFolder, experiments: Mapping[str, pd.DataFrame], strategies:
     wanted = [case for case in every if not strategies or case.strategy in strategies]
     if not wanted:
         raise InputError(f"{str(run.path)!r} has no curve: every fit failed; see neurotransfer report")
-    return [_analysed(case, run, redrawn, experiments) for case in wanted]
+    return [_analysed(case, run, redrawn, experiments, sweeps) for case in wanted]
 
 
 def _redrawn(case: Case, run: RunFolder) -> Redrawn:
@@ -99,7 +106,11 @@ def _seed(run: RunFolder) -> int:
 
 
 def _analysed(
-    case: Case, run: RunFolder, redrawn: Mapping[tuple[str, str], Redrawn], experiments: Mapping[str, pd.DataFrame]
+    case: Case,
+    run: RunFolder,
+    redrawn: Mapping[tuple[str, str], Redrawn],
+    experiments: Mapping[str, pd.DataFrame],
+    sweeps: Sequence[SweepVerdict],
 ) -> Analysis:
     own = redrawn[case.task.name, case.strategy]
     parts = tested_parts(case, run.predictions)
@@ -120,6 +131,9 @@ def _analysed(
             gains[cause] = gain
             words[cause] = f"experiment {name}: {EXPERIMENTS[name].question}"
     gains, words = gated(case, anomaly, fit, gains, words)
+    sweep = of_curve(sweeps, case.task.name, case.strategy)
+    if sweep is not None:
+        words["interpolation"] = f"{words['interpolation']}; the sweep says: {sweep.kind}"
     verdict = judge(case, anomaly, gains, words, test)
     settled, spreads = settled_by(case, own, test, scored), spreads_of(case, parts, experiments)
     by_test = by_test_of(case, run.path)

@@ -37,6 +37,7 @@ def page_of(
     reach: float | None,
     *,
     more: Sequence[Section] = (),
+    more_found: Sequence[str] = (),
     more_cautions: Sequence[str] = (),
     untold: Sequence[str] = (),
 ) -> Page:
@@ -47,7 +48,8 @@ def page_of(
         analyses: of its curves.
         possible: experiments that were not done, and what each would answer.
         reach: a score of which is said how many scans it needs; None for none.
-        more: sections on all curves together: the people, the model.
+        more: sections on all curves together: the people, the model, sweeps.
+        more_found: what they found, a sentence or some each.
         more_cautions: cautions from them.
         untold: what they cannot tell, a sentence each.
     """
@@ -61,7 +63,7 @@ def page_of(
     return Page(
         title=f"Diagnosis: {run.study.get('title') or run.study.get('name') or run.path.name}",
         lead="Why the curves of this run behave as they do.",
-        found=[sentences(each, names) for each in _by_importance(analyses)],
+        found=[*(sentences(each, names) for each in _by_importance(analyses)), *more_found],
         sections=[
             *sections,
             *more,

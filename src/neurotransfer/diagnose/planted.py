@@ -10,8 +10,12 @@ import pandas as pd
 
 from neurotransfer.benchmark import benchmark
 from neurotransfer.benchmark.study import Study, parse_study
+from neurotransfer.diagnose.interpolation import SweepVerdict, verdicts_of
 from neurotransfer.diagnose.run import diagnose
+from neurotransfer.diagnose.sweep import Sweep
+from neurotransfer.diagnose.swept import read_sweeps
 from neurotransfer.diagnose.trials import Asked, names_of
+from neurotransfer.report.folder import read_run
 from neurotransfer.seeding import stream
 
 TABLE = "people.tsv"
@@ -86,6 +90,14 @@ def _values(generator: np.random.Generator) -> pd.DataFrame:
     return linear_people(generator, n_features=40, signal=1.0, kind="continuous")
 
 
+def _noisy(generator: np.random.Generator) -> pd.DataFrame:
+    return linear_people(generator, n_features=10, signal=2.0, kind="continuous")
+
+
+def _exact(generator: np.random.Generator) -> pd.DataFrame:
+    return linear_people(generator, n_features=10, signal=1e6, kind="continuous")
+
+
 def _nuisance(
     generator: np.random.Generator, n: int = 2400, n_features: int = 60, n_nuisances: int = 4
 ) -> pd.DataFrame:
@@ -128,6 +140,7 @@ STUDY: Mapping[str, Any] = {
     "protocol": {"sizes": [40, 80, 160, 320, 640], "replicates": 30, **FIXED_TEST, **ENOUGH},
 }
 _PROTOCOL: Mapping[str, Any] = STUDY["protocol"]
+_NETWORK = {"strategy": "perceptron", "grid": {"lr": [0.03], "depth": [1], "width": [8]}}
 _SMALL_TESTS = {"sizes": [40, 60, 80, 100, 120], "replicates": 10, **ENOUGH}
 
 PLANTED: dict[str, Planted] = {
@@ -170,9 +183,34 @@ PLANTED: dict[str, Planted] = {
 }  # fmt: skip
 
 
+# what a sweep is tried on: all widths and epochs that it takes are those of SWEEP
+SWEPT: dict[str, Planted] = {
+    "double-descent": Planted(
+        "interpolation", "ten features, a noisy straight line, one label in five wrong, all people in one batch", _noisy,
+        {
+            "strategies": [{"strategy": "linear"}, _NETWORK],
+            "protocol": {**_PROTOCOL, "sizes": [20, 40, 80], "replicates": 10, "validation_size": 40, "label_noise": 0.2},
+            "training": {"epochs": 30, "batch_size": 100, "patience": 10},
+        },
+        strategy="perceptron",
+    ),
+    "nothing-to-overfit": Planted(
+        "", "ten features, a straight line without noise, right labels", _exact,
+        {
+            "strategies": [{"strategy": "linear"}, _NETWORK],
+            "protocol": {**_PROTOCOL, "sizes": [20, 40, 80], "replicates": 10, "validation_size": 40},
+            "training": {"epochs": 30, "batch_size": 100, "patience": 10},
+        },
+        strategy="perceptron",
+    ),
+}  # fmt: skip
+SWEEP = Sweep(widths=(1, 2, 4, 8, 16, 64), epochs=(30, 300))
+
+
 def planted_study(name: str, seed: int) -> Study:
-    """The study of a planted cause, whose cohort is the table that `write_people` writes."""
-    return parse_study({**STUDY, **PLANTED[name].study, "seed": seed, "regional_columns": _columns(name, seed)})
+    """The study of a planted cause, or of SWEPT, whose cohort is the table that `run_planted` writes."""
+    planted = (PLANTED | SWEPT)[name]
+    return parse_study({**STUDY, **planted.study, "seed": seed, "regional_columns": _columns(name, seed)})
 
 
 def _columns(name: str, seed: int) -> list[str]:
@@ -181,7 +219,7 @@ def _columns(name: str, seed: int) -> list[str]:
 
 def people_of(name: str, seed: int) -> pd.DataFrame:
     """The people of a planted study."""
-    return PLANTED[name].people(stream(seed, "planted", name))
+    return (PLANTED | SWEPT)[name].people(stream(seed, "planted", name))
 
 
 def run_planted(name: str, seed: int, folder: Path, workers: int = 1) -> Path:
@@ -190,6 +228,21 @@ def run_planted(name: str, seed: int, folder: Path, workers: int = 1) -> Path:
     people_of(name, seed).to_csv(folder / TABLE, sep="\t", index=False)
     benchmark(planted_study(name, seed), folder / "run", data=folder, workers=workers)
     return folder / "run"
+
+
+def swept(name: str, seed: int, folder: Path, sweep: Sweep = SWEEP, workers: int = 1) -> SweepVerdict:
+    """What the sweep of a study of SWEPT says, at its own label noise; its page lies in the run folder."""
+    run, planted = run_planted(name, seed, folder, workers), SWEPT[name]
+    noise = float(planted_study(name, seed).protocol.label_noise)
+    asked = Asked(
+        strategies=(planted.strategy,),
+        data=folder,
+        workers=workers,
+        sweep=replace(sweep, label_noise=sweep.label_noise or (noise,)),
+    )
+    diagnose(run, asked=asked)
+    (verdict,) = verdicts_of(read_sweeps(run, read_run(run).tasks))
+    return verdict
 
 
 def diagnosed(name: str, seed: int, folder: Path, workers: int = 1) -> list[str]:

@@ -6,7 +6,10 @@ from typing import Any
 
 from neurotransfer.artifacts import package_version
 from neurotransfer.diagnose.analysis import Analysis
+from neurotransfer.diagnose.case import mean_of
+from neurotransfer.diagnose.interpolation import Judged, SweepVerdict, ratio_of
 from neurotransfer.diagnose.verdict import Finding
+from neurotransfer.statistics.estimates import Estimate
 
 
 def as_json(analyses: Sequence[Analysis], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -39,6 +42,40 @@ def _curve(analysis: Analysis) -> dict[str, Any]:
         "named": [finding.cause for finding in analysis.verdict.named],
         "causes": [_finding(finding) for finding in analysis.verdict.findings],
     }
+
+
+def sweep_as_json(verdict: SweepVerdict) -> dict[str, Any]:
+    """What `diagnosis.json` holds of a sweep: errors as they are, along every axis; how many times one error another one is."""
+    return {
+        "task": verdict.task,
+        "strategy": verdict.strategy,
+        "verdict": verdict.kind,
+        "along": [_judged(each) for each in verdict.judged],
+        "effective_model_complexity": verdict.complexity.to_dict("records"),
+    }
+
+
+def _judged(judged: Judged) -> dict[str, Any]:
+    curve, peak = judged.curve, judged.peak
+    return {
+        "axis": curve.axis,
+        "at": dict(curve.fixed),
+        "values": [float(value) for value in curve.values],
+        "train": [plain(value) for value in mean_of(curve.train)],
+        "test": {arm: [plain(value) for value in mean_of(test)] for arm, test in curve.test.items()},
+        "fitted": plain(judged.threshold.fitted),
+        "not_fitted": plain(judged.threshold.beyond),
+        "peak": None
+        if peak is None
+        else {"at": float(curve.values[peak.place]), "rise": _estimate(peak.rise), "fall": _estimate(peak.fall)},
+        "times_that_of": {arm: _estimate(each) for arm, each in judged.lessened.items()},
+        "verdict": judged.kind,
+        "why": judged.why,
+    }
+
+
+def _estimate(estimate: Estimate) -> dict[str, float | None]:
+    return {name: plain(value) for name, value in vars(ratio_of(estimate)).items()}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

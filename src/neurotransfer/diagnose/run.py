@@ -11,14 +11,17 @@ from neurotransfer.benchmark.run import unheard
 from neurotransfer.benchmark.setup import Progress, silent
 from neurotransfer.diagnose.analysis import Analysis, analyse
 from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, possible
+from neurotransfer.diagnose.interpolation import verdicts_of
+from neurotransfer.diagnose.interpolation_page import found_by_sweeps, sweep_sections
 from neurotransfer.diagnose.model_page import against_linear, model_as_json, model_section, model_untold
 from neurotransfer.diagnose.page import page_of
 from neurotransfer.diagnose.people import listed, people_of
 from neurotransfer.diagnose.people_page import people_as_json, people_cautions, people_section
 from neurotransfer.diagnose.published import PREFIX, analyse_means, is_means, page_of_means, read_means
-from neurotransfer.diagnose.record import as_json
+from neurotransfer.diagnose.record import as_json, sweep_as_json
 from neurotransfer.diagnose.representations import frozen_features, kept_representations, representations_of
 from neurotransfer.diagnose.sites import NO_SITES
+from neurotransfer.diagnose.swept import read_sweeps, run_sweep
 from neurotransfer.diagnose.trials import Asked, finished_experiments, run_experiments, sites_of_run, study_of
 from neurotransfer.errors import InputError
 from neurotransfer.pages.model import Page
@@ -50,7 +53,7 @@ def diagnose(
         run: a run folder of `benchmark`; or a table of means and standard errors (columns strategy, n, value, sem, and score where it
             is not auc), or `published:NAME,NAME` for curves of the talk, of which much less can be said.
         out: the page; `diagnosis.html` in the run folder, or beside a table, when not given.
-        asked: the experiments that are done, of which strategies, and how; what was done before is used again.
+        asked: the experiments and the sweep that are done, of which strategies, and how; what was done before is used again.
         reach: a score of which is said how many scans it needs.
         figures: a folder for every figure.
         list_people: write the participants with doubtful labels, and pairs who may be one, into `doubtful-people.tsv` beside the
@@ -69,7 +72,12 @@ def diagnose(
     if is_means(run):
         _require_run(
             run,
-            {"--experiments": bool(asked.names), "--list-people": list_people, "--representations": representations},
+            {
+                "--experiments": bool(asked.names),
+                "--sweep": asked.sweep is not None,
+                "--list-people": list_people,
+                "--representations": representations,
+            },
         )
         analyses = analyse_means(read_means(run))
         page = page_of_means(str(run), analyses, reach)
@@ -109,7 +117,12 @@ def _of_run(
     done = finished_experiments(folder)
     if asked.names:
         done |= run_experiments(folder, asked, progress, tell)
-    analyses = analyse(found, done, asked.strategies)
+    if asked.sweep is not None:
+        run_sweep(folder, asked, progress, tell)
+    sweeps = verdicts_of(read_sweeps(folder, found.tasks))
+    for text in found_by_sweeps(sweeps, found.tasks) if asked.sweep is not None else ():
+        tell(text)
+    analyses = analyse(found, done, asked.strategies, sweeps)
     # a run whose study cannot be read has curves all the same
     is_read = as_values(found.study.get("study")) is not None
     allowed = possible(study_of(folder, asked), sites if asked.sites else NO_SITES) if is_read else {}
@@ -123,10 +136,16 @@ def _of_run(
         tell(f"who is to be looked at stands in {list_to}")
     page = page_of(
         found, analyses, left, reach,
-        more=[people_section(found, people), model_section(cases, against, seen)],
-        more_cautions=people_cautions(found, people), untold=[*people.untold, *model_untold(cases, against, seen)],
+        more=[*sweep_sections(sweeps, found.tasks), people_section(found, people), model_section(cases, against, seen)],
+        more_found=found_by_sweeps(sweeps, found.tasks), more_cautions=people_cautions(found, people),
+        untold=[*people.untold, *model_untold(cases, against, seen)],
     )  # fmt: skip
-    return page, analyses, {"people": people_as_json(found, people), "model": model_as_json(against, seen)}
+    record = {
+        "people": people_as_json(found, people),
+        "model": model_as_json(against, seen),
+        "sweeps": list(map(sweep_as_json, sweeps)),
+    }
+    return page, analyses, record
 
 
 def _to_compare(run: RunFolder) -> np.ndarray | None:

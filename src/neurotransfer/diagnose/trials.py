@@ -18,6 +18,7 @@ from neurotransfer.benchmark.variants import changed
 from neurotransfer.benchmark.workspace import COHORT, COHORT_FACTS, kept_cohort
 from neurotransfer.diagnose.experiments import EXPERIMENTS, as_values, kinds_of, possible, within
 from neurotransfer.diagnose.sites import ANY_SITES, Sites, site_words, sites_of
+from neurotransfer.diagnose.sweep import Sweep
 from neurotransfer.errors import InputError, listed, unknown
 
 FOLDER = "diagnosis"
@@ -33,7 +34,8 @@ class Asked:
         sites: the column of sites, empty where there is none.
         data: the folder that paths of the study are relative to.
         workers: processes.
-        replicates: at most so many of the run's; 0 for all.
+        replicates: at most so many of the run's; 0 for all, and for ten in a sweep.
+        sweep: what a sweep varies; None for no sweep.
     """
 
     names: tuple[str, ...] = ()
@@ -42,6 +44,7 @@ class Asked:
     data: Path | None = None
     workers: int = 1
     replicates: int = 0
+    sweep: Sweep | None = None
 
 
 def study_of(run: Path, asked: Asked) -> dict[str, Any]:
@@ -167,7 +170,7 @@ def run_experiments(
         tell(f"experiment {name}: {EXPERIMENTS[name].question}{_said(values, asked)}")
         folder = run / FOLDER / name
         benchmark(_study(values), folder, data=_data(asked), workers=asked.workers, progress=progress, tell=tell)
-        _require_same_people(run, folder)
+        require_same_people(run, folder)
         found[name] = read_experiment(folder)
     return found
 
@@ -200,7 +203,8 @@ def _data(asked: Asked) -> Path:
     return asked.data or Path()
 
 
-def _require_same_people(run: Path, folder: Path) -> None:
+def require_same_people(run: Path, folder: Path) -> None:
+    """Refuse to compare a run with one below it that was made on another table; raises InputError."""
     before, now = (read_json(place / COHORT_FACTS).get("depends_on", {}).get("table") for place in (run, folder))
     if before != now:
         raise InputError(

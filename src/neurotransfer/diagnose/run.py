@@ -120,7 +120,8 @@ def _of_run(
     if asked.sweep is not None:
         run_sweep(folder, asked, progress, tell)
     sweeps = verdicts_of(read_sweeps(folder, found.tasks))
-    for text in found_by_sweeps(sweeps, found.tasks) if asked.sweep is not None else ():
+    said = found_by_sweeps(sweeps, found.tasks)
+    for text in said if asked.sweep is not None else ():
         tell(text)
     analyses = analyse(found, done, asked.strategies, sweeps)
     # a run whose study cannot be read has curves all the same
@@ -137,7 +138,7 @@ def _of_run(
     page = page_of(
         found, analyses, left, reach,
         more=[*sweep_sections(sweeps, found.tasks), people_section(found, people), model_section(cases, against, seen)],
-        more_found=found_by_sweeps(sweeps, found.tasks), more_cautions=people_cautions(found, people),
+        more_found=said, more_cautions=people_cautions(found, people),
         untold=[*people.untold, *model_untold(cases, against, seen)],
     )  # fmt: skip
     record = {

@@ -44,7 +44,7 @@ def several():
 def test_double_descent_in_words():
     text = sentence_of(verdict(decay=made_up_sweep.PEAKED, spread=0.001))
     assert text.startswith(
-        "double descent: along width at n = 40, epochs 100 and 20 % wrong labels on purpose training people are fitted"
+        "double descent: along width at n = 40, epochs 100 and 20 % wrong labels on purpose, training people are fitted"
     )
     assert "from width 8 and not at 4, and the test error has a peak at width 4: 2.00 times (" in text
     assert "It lies at the threshold. The error there is 2.08 times (" in text
@@ -70,7 +70,7 @@ def test_along_n_the_threshold_is_up_to_where():
     found = verdict((1.0, 1.1, 2.0, 0.8), (0.0, 0.02, 0.09, 0.4), early=(0.7,) * 4, axis="n", values=(20, 40, 80, 160), width=0,
                     epochs=0)  # fmt: skip
     assert (
-        "along n at 20 % wrong labels on purpose training people are fitted up to n 80 and not at 160"
+        "along n at 20 % wrong labels on purpose, training people are fitted up to n 80 and not at 160"
         in sentence_of(found)
     )
 
@@ -114,7 +114,7 @@ def test_the_curve_that_decides_is_shown_first(several):
             assert set(choice.options) == set(figure.layers[-1].table[choice.column])
     place, noise = errors_figure(several, made_up.AGE, "width", "errors").choices
     assert next(iter(place.options)) == f"n {first.fixed['n']:g}, epochs {first.fixed['epochs']:g}"
-    assert next(iter(noise.options)) == "20 % wrong"
+    assert next(iter(noise.options)) == "20 % wrong labels"
 
 
 def test_the_map_has_a_cell_a_point(several):
@@ -125,7 +125,7 @@ def test_the_map_has_a_cell_a_point(several):
     assert len(plain) == 4 * 6
     assert not plain.duplicated(["across", "place"]).any()
     assert list(dict.fromkeys(plain["across"])) == ["1", "2", "4", "8", "16", "32"]
-    assert [next(iter(choice.options)) for choice in figure.choices] == [TESTED, PLAIN, "20 % wrong"]
+    assert [next(iter(choice.options)) for choice in figure.choices] == [TESTED, PLAIN, "20 % wrong labels"]
 
 
 def test_tables_hold_thresholds_peaks_and_complexity(several):

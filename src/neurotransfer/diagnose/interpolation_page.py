@@ -46,7 +46,7 @@ def sentence_of(verdict: SweepVerdict) -> str:
         return f"{_unknown(verdict)}."
     fitted = _fitted_words(first)
     if first.kind == NO_PEAK:
-        return f"no peak: {where} {fitted}, and the test error has no peak beyond chance."
+        return f"no peak: {where}, {fitted}, and the test error has no peak beyond chance."
     assert first.peak is not None
     place = _plain(first.curve.values[first.peak.place])
     peak = (
@@ -54,7 +54,7 @@ def sentence_of(verdict: SweepVerdict) -> str:
         f"{_times(first.peak.fall)} the lowest after"
     )
     away = "It lies away from the threshold." if first.kind == ELSEWHERE else "It lies at the threshold."
-    return " ".join([f"{first.kind}: {where} {fitted}, and {peak}.", away, *_lessened(first)])
+    return " ".join([f"{first.kind}: {where}, {fitted}, and {peak}.", away, *_lessened(first)])
 
 
 def _unknown(verdict: SweepVerdict) -> str:
@@ -150,7 +150,7 @@ def _place(rows: pd.DataFrame, axis: str) -> pd.Series:
 
 
 def _noises(rows: pd.DataFrame) -> pd.Series:
-    return rows["noise"].map(lambda value: f"{percent(value)} wrong")
+    return rows["noise"].map(lambda value: f"{percent(value)} wrong labels")
 
 
 def errors_figure(verdict: SweepVerdict, task: Task, axis: str, name: str) -> Figure:

@@ -40,6 +40,9 @@ def test_what_is_not_given_follows_from_the_study():
     noisy = study(protocol={"sizes": [10, 20], "label_noise": 0.8})
     assert filled(Sweep(), noisy, PERCEPTRON).label_noise == (0.8, 0.9)
     assert filled(Sweep(), noisy, PERCEPTRON).sizes == (10, 20)
+    for own, expected in ((0.1, (0.1, 0.3)), (0.95, (0.95,))):
+        study_of = study(protocol={"sizes": [10], "label_noise": own})
+        assert filled(Sweep(), study_of, PERCEPTRON).label_noise == expected
     given = Sweep((3,), (5,), (9,), (0.3,))
     assert filled(given, study(), PERCEPTRON) == given
 

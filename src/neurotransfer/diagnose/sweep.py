@@ -20,7 +20,7 @@ ARMS: dict[str, tuple[dict[str, float], dict[str, float] | None]] = {
 }
 UNITS = (1, 2, 4, 8, 16, 32, 64, 128)
 MULTIPLES = (0.0625, 0.125, 0.25, 0.5, 1.0)
-MORE_NOISE, LONGER = 0.2, 4
+MORE_NOISE, MOST_NOISE, LONGER = 0.2, 0.9, 4
 MOST_REPLICATES, MOST_SIZES = 10, 3
 # settings that a sweep gives or takes away by itself
 _OWN = ("width", "epochs", "steps", "dropout", "early_stopping", "weight_decay", "penalty")
@@ -74,7 +74,7 @@ def filled(sweep: Sweep, study: Values, part: Values) -> Sweep:
         sweep.widths or widths,
         sweep.epochs or (epochs, LONGER * epochs),
         sweep.sizes or tuple(some),
-        sweep.label_noise or tuple(dict.fromkeys((noise, min(0.9, noise + MORE_NOISE)))),
+        sweep.label_noise or tuple(sorted({noise, max(noise, min(MOST_NOISE, round(noise + MORE_NOISE, 6)))})),
     )
 
 

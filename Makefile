@@ -41,7 +41,7 @@ bench: .venv/installed  ## tables of speed: ours against a plain loop, TorchIO, 
 	$(BIN)/python benchmarks/diagnosis.py
 	@echo "with the real heads of DATA: benchmarks/realism.py DATA, benchmarks/preparation.py DATA, benchmarks/drift.py DATA,"
 	@echo "  benchmarks/halving.py DATA; whole studies through the command, a quarter of an hour: benchmarks/study.py"
-	@echo "  how often diagnose names the cause that was planted, an hour or two: benchmarks/planted.py; the regret of auto: benchmarks/auto.py"
+	@echo "  how often diagnose names the cause that was planted, an hour or two: benchmarks/planted.py; a sweep that shows double descent: benchmarks/sweep.py FOLDER; the regret of auto: benchmarks/auto.py"
 	@echo "on a machine with an NVIDIA GPU: $(BIN)/python benchmarks/gpu.py"
 
 lint: .venv/installed  ## style and types

@@ -194,7 +194,11 @@ def judge(curve: Curve, threshold: Threshold, level: float = LEVEL) -> Judged:
     """
     if not threshold.is_crossed:
         never = np.isnan(threshold.fitted)
-        why = "training people are never fitted without error" if never else "they are fitted without error everywhere"
+        why = (
+            "training people are never fitted without error"
+            if never
+            else "training people are fitted without error everywhere"
+        )
         return Judged(curve, threshold, None, {}, UNKNOWN, why)
     peak = peak_of(_logarithms(curve.test[PLAIN]), level)
     if peak is None:

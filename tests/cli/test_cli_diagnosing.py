@@ -37,7 +37,7 @@ def test_published_curves_from_the_command_line(tmp_path):
         (("published:april_asdf", "--out", "a.html"), "did you mean 'april_asd'"),
         (("published:april_asd",), "give --out"),
         (("published:april_asd", "--out", "a.txt"), "needs the ending .html"),
-        (("nowhere", "--dry-run"), "give --experiments, for example causes, or --sweep"),
+        (("nowhere", "--dry-run"), "give --experiments too, for example causes, or --sweep"),
         (("nowhere", "--widths", "1,2"), "--widths goes with --sweep"),
         (("nowhere", "--label-noise", "0.2"), "--label-noise goes with --sweep"),
         (

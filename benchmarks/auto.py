@@ -56,7 +56,7 @@ STRENGTH = {"binary": 2.0, "continuous": 0.8}
 SINGLES = ("transferred", "linear", "perceptron", "frozen", "voxels")
 AUTOS = ("auto", "auto-exact")
 # as many steps at every size
-RECIPE = Recipe(epochs=30, batch_size=32, patience=10, steps=200)
+RECIPE = Recipe(epochs=30, batch_size=32, patience=10, steps=100)
 GRIDS = {"perceptron": {"lr": (3e-2, 1e-2, 3e-3)}}
 
 

@@ -180,7 +180,8 @@ def spread_figure(analyses: Sequence[Analysis], name: str) -> Figure | None:
         for n, spread in each.spreads.items()
         for part in spread.parts
     ]
-    if not rows:
+    # one source alone is all of it: nothing to see
+    if len({source for _, _, source, _, _ in rows}) < 2:
         return None
     case = analyses[0].case
     table = pd.DataFrame(rows, columns=["strategy", "n", "source", "share", "variance"]).dropna(subset=["share"])

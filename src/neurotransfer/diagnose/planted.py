@@ -164,8 +164,8 @@ PLANTED: dict[str, Planted] = {
         "capacity", "a network of two units for a target that bends in four directions", _bent,
         {
             "strategies": [{"strategy": "linear"}, {"strategy": "perceptron", "grid": {"width": [2]}}],
-            "protocol": {**_PROTOCOL, "sizes": [80, 320], "replicates": 8},
-            "training": {"epochs": 30, "batch_size": 32, "patience": 30, "lr": 1e-2},
+            "protocol": {**_PROTOCOL, "sizes": [80, 320], "replicates": 6},
+            "training": {"epochs": 20, "batch_size": 32, "patience": 20, "lr": 1e-2},
         },
         strategy="perceptron",
     ),

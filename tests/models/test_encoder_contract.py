@@ -35,6 +35,7 @@ SMALL = {
     "voxels": {"shape": list(SHAPE), "sigma": 1.0, "stride": 4},
     "columns": {"columns": COLUMNS},
     "perceptron": {"columns": COLUMNS, "width": 8, "depth": 3, "dropout": 0.25},
+    "networks": {"architecture": "sfcn", "arguments": {"width": 0.0625}, "n_networks": 2, "n_outputs": 3},
     "several": {
         "parts": [
             {"architecture": "tissue", "arguments": {"voxel_litres": 0.001}, "layered": False},
@@ -57,7 +58,7 @@ SMALL = {
 FIXED = ("tissue", "voxels", "columns")
 OF_COLUMNS = ("columns", "perceptron")
 # parts side by side, some of them networks: no strategy trains them
-NETWORKS = [name for name in SMALL if name not in (*FIXED, *OF_COLUMNS, "several")]
+NETWORKS = [name for name in SMALL if name not in (*FIXED, *OF_COLUMNS, "several", "networks")]
 VOLUMETRIC = ["resnet10", "resnet18", "resnet50", "densenet121", "swin", "vit"]
 NEEDS_MONAI = pytest.mark.skipif(find_spec("monai") is None, reason="the extra `monai` is not installed")
 

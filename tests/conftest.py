@@ -16,7 +16,9 @@ from browser import chromium  # noqa: F401
 os.environ["NEUROTRANSFER_PRECISION"] = "float32"
 
 # a busy machine is no failure; NEUROTRANSFER_TEST_EXAMPLES=1000 looks harder for a case that breaks a law
-settings.register_profile("patient", deadline=None, max_examples=int(os.environ.get("NEUROTRANSFER_TEST_EXAMPLES", "30")))
+settings.register_profile(
+    "patient", deadline=None, max_examples=int(os.environ.get("NEUROTRANSFER_TEST_EXAMPLES", "30"))
+)
 settings.load_profile("patient")
 
 # after so many minutes what is left is skipped, and counted as that: on a slow machine all slow tests take hours

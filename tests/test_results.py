@@ -57,7 +57,9 @@ def test_a_result_says_how_it_was_made_and_names_nobody(study):
     assert f"{study}.toml" in manifest["command"]
     assert manifest["provenance"]["seed"] == json.loads((folder / "study.json").read_text(encoding="utf-8"))["seed"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
-    assert {file.name for file in folder.iterdir()} <= {"manifest.json", "study.json", "results.parquet", "report.html"}
+    assert {file.name for file in folder.iterdir()} <= {
+        "manifest.json", "study.json", "results.parquet", "report.html", "diagnosis.html", "diagnosis.json"
+    }  # fmt: skip
     for file in ("manifest.json", "study.json", "report.html"):
         text = (folder / file).read_text(encoding="utf-8")
         assert not re.findall(r"sub-[A-Za-z0-9]+", text)

@@ -125,7 +125,7 @@ def views_of(source: Source, target: Target) -> dict[str, View]:
         >>> age = Target("age", "continuous")
         >>> source = make_source(STRATEGIES["auto"], model=None, grid=None, target=age, columns=("hippocampus", "ventricles"))
         >>> {name: view.columns for name, view in views_of(source, age).items()}
-        {'mean': slice(0, 0, None), 'linear': slice(0, 2, None)}
+        {'mean': slice(0, 0, None), 'linear': slice(0, 2, None), 'perceptron': slice(0, 2, None)}
     """
     starts = np.cumsum([0, *(count_features(part.encoder) for part in source.parts)])
     places = {part.strategy.name: (part, int(start)) for part, start in zip(source.parts, starts, strict=False)}

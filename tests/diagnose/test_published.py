@@ -141,7 +141,7 @@ def test_wrong_tables_are_refused(tmp_path, columns, match):
 def test_experiments_need_a_run(tmp_path):
     from neurotransfer.diagnose.trials import Asked
 
-    with pytest.raises(InputError, match="experiments need a run folder"):
+    with pytest.raises(InputError, match="--experiments needs a run folder"):
         diagnose("published:april_asd", tmp_path / "page.html", asked=Asked(("folds",)))
     with pytest.raises(InputError, match="give --out"):
         diagnose("published:april_asd")

@@ -123,6 +123,7 @@ def test_training_scores_are_those_of_the_chosen_setting_on_each_training_row_on
     assert any(repeated)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_version_without_training_scores_is_gone_on_with_and_shown(
     finished, module_study, tmp_path, monkeypatch
 ):

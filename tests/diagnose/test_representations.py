@@ -176,6 +176,7 @@ def test_features_of_every_scan_compare_people_without_columns(run):
     assert np.isfinite(features).all()
 
 
+@pytest.mark.slow
 def test_the_command_forecasts_and_then_computes_what_is_not_there(found, run):
     kept = json.loads((run / "diagnosis" / KEPT).read_text())
     last = [row for row in kept["drift"] if (row["strategy"], row["n"], row["replicate"]) == (STILL, 15, 2)]

@@ -177,6 +177,7 @@ def test_arms_and_widths_learn_from_the_same_people(networks):
     assert (tested.groupby("replicate").nunique() == 1).all()
 
 
+@pytest.mark.slow
 def test_the_network_of_a_study_on_scans_is_swept_by_its_multiples(tiny_values, tmp_path):
     baseline = [part for part in tiny_values["strategies"] if part["strategy"] == "baseline"]
     study = tiny_values | {"models": {}, "strategies": baseline, "tasks": {"diagnosis": {"target": "diagnosis"}}}
@@ -191,6 +192,7 @@ def test_the_network_of_a_study_on_scans_is_swept_by_its_multiples(tiny_values, 
     assert found[["train", "test"]].stack().between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_a_forecast_says_what_every_study_takes_and_does_nothing(run, data):
     asked = Asked(data=data, replicates=2, sweep=Sweep(widths=(1,), epochs=(1, 3), sizes=(20,), label_noise=(0.1,)))
     found = forecast_sweep(run, asked)

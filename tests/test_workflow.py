@@ -254,7 +254,8 @@ def test_a_folder_that_is_no_run_is_not_touched(regions, tmp_path):
 def test_the_study_of_the_demo_comes_with_the_package():
     study = read_study(shipped_study("demo"))
     assert study.name == "demo"
-    assert {part.strategy for part in study.strategies} == {n for n, row in STRATEGIES.items() if not row.needs_columns}
+    wanted = {n for n, row in STRATEGIES.items() if not row.needs_columns and not row.trains_beside}
+    assert {part.strategy for part in study.strategies} == wanted
     assert tuple(study.grid.shape) == workflow.DEMO_SHAPE
 
 

@@ -90,7 +90,8 @@ def contamination(labels: np.ndarray, probabilities: np.ndarray, *, level: float
         return 2 * (_fit(labels, logs, (share, share), np.r_[found[:-1], share])[0] - loss) - limit
 
     share = float(found[-1])
-    low = 0.0 if ratio <= limit else float(brentq(beyond, 0.0, share, xtol=_EXACT))
+    # fits from another start may end a little lower
+    low = 0.0 if ratio <= limit or beyond(0.0) <= 0 else float(brentq(beyond, 0.0, share, xtol=_EXACT))
     high = float(brentq(beyond, share, most, xtol=_EXACT)) if share < most and beyond(most) > 0 else most
     p = float(chi2.sf(ratio, 1)) / 2 if ratio > _EXACT else 1.0
     return Contamination(Estimate(share, low, high), float(ratio), p, _of_classes(logs, without[1]))

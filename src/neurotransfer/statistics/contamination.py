@@ -83,6 +83,8 @@ def contamination(labels: np.ndarray, probabilities: np.ndarray, *, level: float
     without = _fit(labels, logs, (0.0, 0.0), np.zeros(n_classes + 1))
     tried = [_fit(labels, logs, (0.0, most), np.r_[without[1][:-1], start * most]) for start in _STARTS]
     loss, found = min([without, *tried], key=lambda each: each[0])
+    # from where the fit with a share ended the one without may end lower than from nothing
+    without = min(without, _fit(labels, logs, (0.0, 0.0), np.r_[found[:-1], 0.0]), key=lambda each: each[0])
     ratio = 2 * (without[0] - loss)
     limit = float(chi2.ppf(level, 1))
 
@@ -90,8 +92,7 @@ def contamination(labels: np.ndarray, probabilities: np.ndarray, *, level: float
         return 2 * (_fit(labels, logs, (share, share), np.r_[found[:-1], share])[0] - loss) - limit
 
     share = float(found[-1])
-    # fits from another start may end a little lower
-    low = 0.0 if ratio <= limit or beyond(0.0) <= 0 else float(brentq(beyond, 0.0, share, xtol=_EXACT))
+    low = 0.0 if ratio <= limit else float(brentq(beyond, 0.0, share, xtol=_EXACT))
     high = float(brentq(beyond, share, most, xtol=_EXACT)) if share < most and beyond(most) > 0 else most
     p = float(chi2.sf(ratio, 1)) / 2 if ratio > _EXACT else 1.0
     return Contamination(Estimate(share, low, high), float(ratio), p, _of_classes(logs, without[1]))

@@ -149,3 +149,15 @@ def test_too_few_people_are_refused():
         contamination(labels, probabilities)
     with pytest.raises(InputError, match="got 30 of 1"):
         contamination(np.zeros(30), np.full((30, 2), 0.5))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_predictions_that_hardly_leave_the_middle_say_what_the_same_ones_say_when_sharp(seed):
+    """A slope and intercepts are fitted anyway, so that squeezed and shifted scores hold the same."""
+    labels, _, probabilities = cohort(seed, 400, 1.0, 0.0)
+    scores = 0.02 * np.log(probabilities) + np.array([0.0, -0.03])
+    squeezed = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    sharp, dull = contamination(labels, probabilities), contamination(labels, squeezed)
+    assert dull.likelihood_ratio == pytest.approx(sharp.likelihood_ratio, abs=0.02)
+    assert dull.share.value == pytest.approx(sharp.share.value, abs=0.01)
+    assert dull.p == pytest.approx(sharp.p, abs=0.02)

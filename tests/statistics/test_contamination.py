@@ -161,3 +161,14 @@ def test_predictions_that_hardly_leave_the_middle_say_what_the_same_ones_say_whe
     assert dull.likelihood_ratio == pytest.approx(sharp.likelihood_ratio, abs=0.02)
     assert dull.share.value == pytest.approx(sharp.share.value, abs=0.01)
     assert dull.p == pytest.approx(sharp.p, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_where_one_fit_ends_lower_from_another_start_nothing_breaks(seed):
+    """Scores so close that the slope is at its bound: the fit without noise once ended above the same one begun elsewhere."""
+    labels, _, probabilities = cohort(seed, 400, 1.0, 0.0)
+    scores = 0.01 * np.log(probabilities) + np.array([0.0, -0.04])
+    found = contamination(labels, np.exp(scores) / np.exp(scores).sum(1, keepdims=True))
+    assert found.share.low == 0
+    assert found.p > 0.05
+    assert found.share.low <= found.share.value <= found.share.high

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,3 +231,10 @@ def test_a_run_without_images_says_that_no_network_has_features_of_it(tmp_path):
 def test_representations_need_a_run():
     with pytest.raises(InputError, match="--representations needs a run folder"):
         diagnose("published:april_asd", "x.html", representations=True)
+
+
+def test_tables_alone_have_no_representations(tmp_path):
+    """As a folder of committed results is: results and study, and no cohort."""
+    run = made_up.write_run(tmp_path / "run", {"linear": made_up.fits(made_up.replicates(made_up.RISING))})
+    with pytest.raises(InputError, match=r"lacks cohort\.parquet, cohort\.json; give that folder"):
+        diagnose(run, representations=True)

@@ -13,7 +13,7 @@ from neurotransfer.artifacts import read_json, write_json
 from neurotransfer.benchmark.cell import fit_again
 from neurotransfer.benchmark.plan import Cell
 from neurotransfer.benchmark.setup import Progress, silent
-from neurotransfer.benchmark.workspace import Workspace, engine_of, open_workspace
+from neurotransfer.benchmark.workspace import COHORT, COHORT_FACTS, Workspace, engine_of, open_workspace
 from neurotransfer.cohort import Split
 from neurotransfer.diagnose.case import Case
 from neurotransfer.diagnose.contained import Contained, contained_of, model_features
@@ -124,6 +124,12 @@ def representations_of(run: RunFolder, cases: Sequence[Case], progress: Progress
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[Workspace]:
+    absent = [name for name in (COHORT, COHORT_FACTS) if not (folder / name).is_file()]
+    if absent:
+        raise InputError(
+            f"--representations needs the whole folder that benchmark wrote, and {str(folder)!r} lacks {', '.join(absent)}; give "
+            "that folder, on the machine with its scans, or leave it out"
+        )
     workspace = open_workspace(folder)
     with one_thread(), using(replace(engine_of(folder, workspace.study), threads=1)):
         yield workspace

@@ -49,11 +49,7 @@ class Learner:
 
     def seen(self, inputs: Any, rows: np.ndarray) -> np.ndarray:
         """What the networks say of rows of inputs, (n, n_outputs)."""
-        return features(self.encoder, *self.taken(inputs, rows))
-
-    def taken(self, inputs: Any, rows: np.ndarray) -> tuple[Any, np.ndarray]:
-        """What the networks take of inputs, and where the rows are in it."""
-        return taken(self.columns, inputs, rows)
+        return features(self.encoder, *taken(self.columns, inputs, rows))
 
 
 def taken(columns: slice | None, inputs: Any, rows: np.ndarray) -> tuple[Any, np.ndarray]:

@@ -186,9 +186,17 @@ def test_other_encoders_are_refused_with_those_that_work(name, arguments):
 
 def test_every_encoder_either_has_relevance_or_is_refused_here():
     has = {architecture for architecture, _ in ENCODERS.values()} | {"resnet18"}
-    assert has | {"densenet121", "vit", "swin", "voxels", "tissue", "columns", "perceptron", "several"} == set(
-        ALL_ENCODERS
-    )
+    assert has | {
+        "densenet121",
+        "vit",
+        "swin",
+        "voxels",
+        "tissue",
+        "columns",
+        "perceptron",
+        "several",
+        "networks",
+    } == set(ALL_ENCODERS)
 
 
 def test_the_rules_of_a_composite_are_those_that_it_says():

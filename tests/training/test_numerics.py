@@ -119,6 +119,7 @@ ARGUMENTS = {
     "voxels": {"shape": (32, 32, 32)},
     "columns": {"columns": ["a"]},
     "perceptron": {"columns": ["a"]},
+    "networks": {"architecture": "sfcn", "arguments": {"width": 0.0625}, "n_networks": 2, "n_outputs": 3},
     "several": {
         "parts": [
             {"architecture": "tissue", "arguments": {"voxel_litres": 1e-6}, "layered": False},

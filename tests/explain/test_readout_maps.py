@@ -19,7 +19,8 @@ def outputs_of(target, seed, size):
 def test_weights_times_outputs_add_up_to_the_number(target, seed, size):
     outputs, readout = outputs_of(target, seed, size), Readout(target)
     found = (readout.weights(outputs) * outputs).sum(1)
-    assert torch.allclose(found, readout.value(outputs), rtol=1e-6, atol=1e-9 * size)
+    # a mean of levels near 60 is rounded at 1e-14, however small the outputs are
+    assert torch.allclose(found, readout.value(outputs), rtol=1e-6, atol=1e-9 * size + 1e-13)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: f"{target.kind}-{target.reading}")

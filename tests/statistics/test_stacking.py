@@ -1,15 +1,16 @@
-"""Blends of predictors: losses against independent ones, weights worked by hand, convexity, and what no evidence gives."""
+"""Blends of predictors: losses against independent ones, weights worked by hand, and what no evidence gives."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import kl_div
 from sklearn.metrics import log_loss
 
 from neurotransfer.errors import InputError
 from neurotransfer.seeding import stream
-from neurotransfer.statistics.stacking import TEMPER, likelihood_weights, row_losses, stack
+from neurotransfer.statistics.stacking import MOST_WEIGHT, TEMPER, likelihood_weights, row_losses, stack
 from neurotransfer.targets import Target
 
 AGE = Target("age", "continuous", location=50.0, scale=10.0)
@@ -100,37 +101,72 @@ def test_likelihood_weights_are_shares_in_the_order_of_the_losses(losses, n, mov
     np.testing.assert_allclose(likelihood_weights(TARGETS[kind], losses + moved, n, variance=1.0), found, atol=1e-9)
 
 
-def test_two_that_err_in_opposite_directions_share_and_the_one_that_knows_nothing_goes():
+VALUE = Target("y", "continuous")
+
+
+def test_two_that_err_in_opposite_directions_share():
     labels = np.array([1.0, -1.0, 1.0, -1.0])
     noise = np.array([1.0, 1.0, -1.0, -1.0])
-    outputs = np.stack([labels + noise, labels - noise, np.zeros(4)])[..., None]
-    target = Target("y", "continuous")
-    np.testing.assert_allclose(stack(target, outputs, labels, np.full(3, 1 / 3), 1e-7), [0.5, 0.5, 0], atol=5e-3)
+    outputs = np.stack([labels + noise, labels - noise])[..., None]
+    np.testing.assert_allclose(stack(VALUE, outputs, labels, np.full(2, 1 / 3), 1e-7), [0.5, 0.5], atol=1e-3)
 
 
-def test_the_weights_of_two_predictors_by_the_formula():
-    """With labels y and outputs y + noise and 0, the loss is w^2 s + (1 - w)^2 v, least at w = v / (v + s)."""
+def test_what_two_see_of_two_things_adds_up():
+    first, second = np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
+    outputs = np.stack([first, second])[..., None]
+    for base in (0.0, 7.0):
+        found = stack(VALUE, outputs + base, first + 0.5 * second + base, np.full(2, 0.5), 1e-8, base)
+        np.testing.assert_allclose(found, [1, 0.5], atol=1e-4)
+
+
+def test_who_errs_in_the_wrong_direction_goes_and_who_says_nothing_keeps_the_prior():
+    labels = np.array([1.0, -1.0, 1.0, -1.0])
+    outputs = np.stack([-labels, np.full(4, 3.0)])[..., None]
+    found = stack(VALUE, outputs, labels + 3, np.full(2, 0.5), 1e-4, np.full((4, 1), 3.0))
+    assert found.tolist() == pytest.approx([0, 0.5], abs=1e-5)
+
+
+def test_a_head_that_was_shrunk_is_stretched_but_not_beyond_a_limit():
+    labels = np.array([1.0, -1.0, 1.0, -1.0])
+    for size, expected in ((0.5, 2.0), (0.1, MOST_WEIGHT)):
+        outputs = size * labels[None, :, None]
+        assert stack(VALUE, outputs, labels, np.ones(1), 1e-9)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_weight_of_a_predictor_by_the_formula():
+    """With labels y and outputs y + noise, the loss is w^2 s + (1 - w)^2 v, least at w = v / (v + s)."""
     labels = np.repeat([1.0, -1.0], 8)
     noise = np.tile([0.5, -0.5], 8)
-    outputs = np.stack([labels + noise, np.zeros(16)])[..., None]
-    found = stack(Target("y", "continuous"), outputs, labels, np.full(2, 0.5), 1e-8)
-    np.testing.assert_allclose(found, [1 / 1.25, 0.25 / 1.25], atol=1e-4)
+    found = stack(VALUE, (labels + noise)[None, :, None], labels, np.full(1, 0.5), 1e-8)
+    np.testing.assert_allclose(found, [1 / 1.25], atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
 def test_the_weights_are_those_that_an_independent_search_finds(kind):
     target = TARGETS[kind]
     outputs, labels = some(target)
+    base = stream(1, "base").normal(size=outputs.shape[1:])
+    outputs[0] += 0.3 * _toward(target, labels)
     prior, strength = np.array([0.5, 0.3, 0.2]), 0.05
 
-    def objective(free):
-        weights = np.clip(np.append(free, 1 - free.sum()), 1e-12, None)
-        mixed = np.einsum("k,kno->no", weights, outputs)
-        return row_losses(target, mixed, labels).mean() + strength * float((weights * np.log(weights / prior)).sum())
+    def objective(roots):
+        weights = roots**2
+        mixed = base + np.einsum("k,kno->no", weights, outputs - base)
+        return row_losses(target, mixed, labels).mean() + strength * kl_div(weights, prior).sum()
 
-    expected = minimize(objective, prior[:2], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-12}).x
-    found = stack(target, outputs, labels, prior, strength)
-    np.testing.assert_allclose(found[:2], expected, atol=2e-4)
+    options = {"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4000}
+    expected = minimize(objective, np.sqrt(prior), method="Nelder-Mead", options=options).x ** 2
+    found = stack(target, outputs, labels, prior, strength, base)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def _toward(target, labels):
+    """Outputs that lean to the labels, so that not all weights end at nothing."""
+    if target.kind == "continuous":
+        return ((labels - target.location) / target.scale)[:, None]
+    if target.kind == "categorical":
+        return 3.0 * (labels[:, None] == np.arange(target.n_outputs))
+    return 3.0 * (2 * (labels[:, None] > np.arange(target.n_outputs)) - 1)
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -142,27 +178,27 @@ def test_an_endless_strength_gives_the_prior(kind):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(sorted(TARGETS)), st.floats(1e-3, 1.0))
-def test_weights_are_shares_and_no_worse_than_any_predictor_or_the_prior(seed, kind, strength):
+def test_weights_are_no_worse_than_any_predictor_the_prior_or_none(seed, kind, strength):
     target = TARGETS[kind]
     outputs, labels = some(target, seed)
     prior = np.full(3, 1 / 3)
     found = stack(target, outputs, labels, prior, strength)
-    assert (found >= 0).all()
-    assert found.sum() == pytest.approx(1)
+    assert ((found >= 0) & (found <= MOST_WEIGHT)).all()
 
     def objective(weights):
-        apart = (weights * np.log(np.where(weights > 0, weights, 1) / prior)).sum()
-        return row_losses(target, np.tensordot(weights, outputs, 1), labels).mean() + strength * apart
+        loss = row_losses(target, np.tensordot(weights, outputs, 1), labels).mean()
+        return loss + strength * kl_div(weights, prior).sum()
 
-    assert objective(found) <= min(objective(weights) for weights in [prior, *np.eye(3)]) + 1e-6
+    assert objective(found) <= min(objective(weights) for weights in [prior, 0 * prior, *np.eye(3)]) + 1e-6
     order = np.array([2, 0, 1])
     np.testing.assert_allclose(stack(target, outputs[order], labels, prior, strength), found[order], atol=2e-3)
 
 
-def test_equal_predictors_keep_their_prior_shares():
+def test_equal_predictors_keep_the_proportions_of_the_prior():
     outputs, labels = some(SEX)
-    same = np.repeat(outputs[:1], 3, axis=0)
-    np.testing.assert_allclose(stack(SEX, same, labels, np.array([0.5, 0.3, 0.2]), 0.1), [0.5, 0.3, 0.2], atol=1e-4)
+    same = np.repeat(outputs[:1] + 0.5 * _toward(SEX, labels), 3, axis=0)
+    found = stack(SEX, same, labels, np.array([0.5, 0.3, 0.2]), 0.1)
+    np.testing.assert_allclose(found / found.sum(), [0.5, 0.3, 0.2], atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +207,9 @@ def test_equal_predictors_keep_their_prior_shares():
         {"strength": 0.0},
         {"strength": np.nan},
         {"prior": np.array([1.0, 0.0, 0.0])},
+        {"prior": np.array([1.0, 1.0, 3.1])},
         {"outputs": np.full((3, 40, 1), np.nan)},
+        {"base": np.full((40, 1), np.inf)},
     ],
 )
 def test_what_cannot_be_stacked_is_refused(changed):

@@ -29,6 +29,7 @@ from neurotransfer.transfer import (
     settings,
 )
 from neurotransfer.transfer.blend import CAUTION, FOLDS, PENALTIES, blend_heads, folds_of
+from neurotransfer.transfer.heads import Features
 from neurotransfer.transfer.members import MEMBERS, views_of
 from neurotransfer.transfer.search import search
 from neurotransfer.transfer.source import Source
@@ -91,8 +92,8 @@ def test_members_are_what_is_possible(model):
     target = TARGETS["binary"]
     kinds = {
         ("mean", "linear"): {"columns": ("u", "v"), "grid": None, "model": None},
-        ("mean", "linear", "voxels"): {"grid": GRID, "model": None},
-        ("mean", "transferred", "linear", "frozen", "layers", "voxels"): {"grid": GRID, "model": model},
+        ("mean", "linear", "voxels", "together"): {"grid": GRID, "model": None},
+        ("mean", "transferred", "linear", "frozen", "layers", "voxels", "together"): {"grid": GRID, "model": model},
     }
     for expected, given in kinds.items():
         source = make_source(AUTO, target=target, **given)
@@ -147,7 +148,7 @@ def test_columns_and_images_side_by_side(model, heads):
     assert source.is_mixed
     inputs = inputs_of(source, cohort, heads, model)
     np.testing.assert_array_equal(inputs[:, :2], np.column_stack([np.arange(14), np.ones(14)]))
-    exact = ("mean", "transferred", "linear", "frozen", "layers", "voxels")
+    exact = ("mean", "transferred", "linear", "frozen", "layers", "voxels", "together")
     assert tuple(views_of(source, AGE)) == (*exact, "perceptron", "finetuned")
     assert views_of(source, AGE)["perceptron"].columns == slice(0, 2)
     assert not make_source(AUTO, target=AGE, grid=GRID, model=model).is_mixed
@@ -187,10 +188,10 @@ def test_the_blend_of_columns_worked_out_anew():
     mixed = np.stack([constant[0], inner @ ridge])[..., None]
     own = row_losses(target, mixed, labels[:60]).mean(-1)
     prior = (likelihood_weights(target, own, 60, least) + 0.5) / 2
-    shares = stack(target, mixed, labels[:60], prior, CAUTION / 60)
-    np.testing.assert_allclose(list(found.record["shares"].values()), shares, atol=1e-4)
+    (share,) = stack(target, mixed[1:], labels[:60], prior[1:], CAUTION / 60, mixed[0])
+    assert found.record["shares"] == pytest.approx({"mean": 1 - share, "linear": share}, abs=1e-4)
     assert found.record["penalties"]["linear"] == pytest.approx(np.exp(inner @ np.log(PENALTIES)), rel=1e-4)
-    expected = shares[1] * inner @ predict(np.arange(50), split.test)
+    expected = share * inner @ predict(np.arange(50), split.test)
     np.testing.assert_allclose(columns[split.test] @ found.weights[0] + found.bias, expected, atol=1e-4)
 
 
@@ -385,9 +386,56 @@ def test_the_weight_goes_to_the_member_that_sees_it(kind, where):
     shares = found.blend["shares"]
     # what the model predicts already is a direction of its features
     right = shares[where] + (shares["frozen"] if where == "transferred" else 0)
-    assert right > 0.6, shares
+    rest = {name: share for name, share in shares.items() if name not in ("mean", "together", where)}
+    assert right > 0.4
+    assert right + shares["together"] > 2 * sum(rest.values()), shares
     predicted = predict_rows(found, inputs, np.arange(120, 160))[0]
     assert np.corrcoef(predicted, score[120:])[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_what_two_members_see_of_two_things_adds_up(kind):
+    """A mean of both heads, or half of each, would be far from the sum that is to be predicted."""
+    target, source, generator = TARGETS[kind], of_parts(TARGETS[kind]), stream(0, "adds up", kind)
+    inputs = generator.normal(size=(900, 174)).astype(np.float32) + 1
+    score = inputs[:, 0] + inputs[:, 4:24].mean(1) * np.sqrt(20)
+    score = (score - score.mean()) / score.std()
+    labels = 50 + 12 * score if kind == "continuous" else (score > 0).astype(float)
+    found = fit_setting(source, inputs, target, labels, parts(300, 60, 900), {}, Recipe(), 0)
+    shares = found.blend["shares"]
+    assert sum(shares.values()) == pytest.approx(1)
+    predicted, probabilities = predict_rows(found, inputs, np.arange(360, 900))
+    if kind == "continuous":
+        assert np.polyfit(predicted, labels[360:], 1)[0] == pytest.approx(1, abs=0.1), shares
+    else:
+        predicted = np.log(probabilities[:, 1] / probabilities[:, 0])
+    assert np.corrcoef(predicted, score[360:])[0, 1] > 0.95, shares
+
+
+def test_together_is_every_part_with_as_much_variance(model, heads):
+    """Also where a part has layers, or voxels that lie outside the brain; worked out with features standardised by hand."""
+    source, generator = of_parts(AGE), stream(0, "together")
+    inputs = generator.normal(size=(40, 174)) * np.repeat([5.0, 0.1, 1.0], [4, 20, 150]) + 1
+    inputs[:, -50:] -= 2
+    view, labels = views_of(source, AGE)["together"], generator.normal(size=40)
+    weights, bias = blend._heads(view, inputs, labels, AGE)
+    counted = [range(4), range(4, 24), range(24, 124)]
+    rows = []
+    for own in counted:
+        values = inputs[:, own] - inputs[:, own].mean(0)
+        spread = values.std(0)
+        if len(own) > 4:
+            spread = np.maximum(spread, 0.1 * np.median(spread))
+        rows.append(values / spread * np.sqrt(124 / 3 / len(own)))
+    by_hand = np.concatenate(rows, 1)
+    expected = [Ridge(penalty * 124).fit(by_hand, labels).predict(by_hand) for penalty in PENALTIES]
+    np.testing.assert_allclose(np.einsum("sok,nk->sn", weights, inputs) + bias, expected, atol=1e-8)
+    assert not weights[:, :, 124:].any()
+    layered = views_of(make_source(AUTO, target=AGE, grid=GRID, model=model), AGE)
+    ((_, tissue), (size, frozen), (n_voxels, voxels)) = layered["together"].kind.parts
+    assert tissue == Features()
+    assert (size, frozen) == (sum(layered["layers"].kind.alike), layered["layers"].kind)
+    assert voxels == Features((n_voxels,), voxels=True)
 
 
 def simulated(seed, kind, sees, n):

@@ -1,4 +1,4 @@
-"""Blend predictors by what they predicted of people they had not seen: likelihood weights, and convex stacking with shrinkage."""
+"""Blend predictors by what they predicted of people they had not seen: likelihood weights, and stacking with shrinkage."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -12,6 +12,8 @@ TEMPER = 0.5
 LEAST_VARIANCE = 1e-12
 MOST_ROUNDS = 500
 LEAST_SHARE = 1e-6
+# a head that a penalty has shrunk may be stretched so far
+MOST_WEIGHT = 3.0
 
 
 def row_losses(target: Target, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -78,46 +80,59 @@ def likelihood_weights(target: Target, losses: np.ndarray, n: float, variance: f
     return softmax(np.where(np.isfinite(losses), -TEMPER * n * losses / unit, -np.inf))
 
 
-def stack(target: Target, outputs: np.ndarray, labels: np.ndarray, prior: np.ndarray, strength: float) -> np.ndarray:
-    """Weights (k,), none below 0, their sum 1, with which k predictors together fit best: convex stacking with shrinkage.
+def stack(
+    target: Target,
+    outputs: np.ndarray,
+    labels: np.ndarray,
+    prior: np.ndarray,
+    strength: float,
+    base: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """Weights (k,), none below 0, with which k predictors together fit best: non-negative stacking with shrinkage.
 
-    Minimises the mean loss of the weighed outputs + strength * sum_i w_i log(w_i / prior_i): the weights leave the prior only as
-    far as the labels say. The problem is convex, so that the answer does not depend on where its search begins.
+    Predicted is base + sum_i w_i (outputs_i - base). The weights need not add up to 1: what two predictors see of two things adds up,
+    and a mean of the two would have half of each (Breiman 1996, Machine Learning). They minimise the mean loss +
+    strength * sum_i (w_i log(w_i / prior_i) - w_i + prior_i), a generalised Kullback-Leibler divergence: the weights leave the prior
+    only as far as the labels say. The problem is convex, so that the answer does not depend on where its search begins.
 
     Args:
         target: what is predicted.
         outputs: of every predictor for rows that it had not seen, (k, n, n_outputs).
         labels: without missing values, (n,).
-        prior: weights without evidence, each above 0, (k,).
+        prior: weights without evidence, each above 0 and at most MOST_WEIGHT, (k,).
         strength: of the prior against the mean loss, above 0; so many people's worth of loss is strength times their number.
+        base: what is predicted without any weight, (n, n_outputs) or one number.
 
     Raises:
-        InputError: when the strength or a prior weight is not above 0, or outputs are not finite.
+        InputError: when the strength or a prior weight is not above 0, or outputs or the base are not finite.
 
     Example:
-        >>> age, labels = Target("age", "continuous"), np.array([1.0, -1.0, 1.0, -1.0])
-        >>> noise = np.array([1.0, 1.0, -1.0, -1.0])
-        >>> outputs = np.stack([labels + noise, labels - noise, np.zeros(4)])[..., None]
-        >>> stack(age, outputs, labels, np.full(3, 1 / 3), 1e-6).round(2) + 0.0
-        array([0.5, 0.5, 0. ])
+        >>> age, first, second = Target("age", "continuous"), np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
+        >>> outputs = np.stack([first, second, np.zeros(4)])[..., None]
+        >>> stack(age, outputs, first + second / 2, np.full(3, 1 / 3), 1e-6).round(2)
+        array([1.  , 0.5 , 0.33])
     """
     prior = np.asarray(prior, float)
-    if not (0 < strength < np.inf and (prior > 0).all() and np.isfinite(outputs).all()):
+    if not (
+        0 < strength < np.inf
+        and ((prior > 0) & (prior <= MOST_WEIGHT)).all()
+        and np.isfinite(outputs).all()
+        and np.isfinite(base).all()
+    ):
         raise InputError(
-            f"stacking takes finite outputs, a strength above 0 and prior weights above 0, got strength {strength!r} and prior "
-            f"{prior.tolist()}"
+            f"stacking takes finite outputs, a strength above 0 and prior weights above 0 and at most {MOST_WEIGHT:g}, got strength "
+            f"{strength!r} and prior {prior.tolist()}"
         )
-    start = np.log(prior / prior.sum())
+    start, moved = np.log(prior), outputs - base
 
     def objective(at: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = softmax(at)
-        mixed = np.tensordot(weights, outputs, 1)
-        apart = at - logsumexp(at) - start
-        value = row_losses(target, mixed, labels).mean() + strength * float(weights @ apart)
-        slope = np.tensordot(outputs, _slopes(target, mixed, labels), 2) / len(labels) + strength * apart
-        return float(value), weights * (slope - weights @ slope)
+        weights, apart = np.exp(at), at - start
+        mixed = base + np.tensordot(weights, moved, 1)
+        value = row_losses(target, mixed, labels).mean() + strength * float((weights * (apart - 1) + prior).sum())
+        slope = np.tensordot(moved, _slopes(target, mixed, labels), 2) / len(labels) + strength * apart
+        return float(value), weights * slope
 
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": MOST_ROUNDS, "ftol": 1e-13})
-    weights = softmax(found.x)
-    weights[weights < LEAST_SHARE] = 0
-    return weights / weights.sum()
+    bounds = [(np.log(LEAST_SHARE), np.log(MOST_WEIGHT))] * len(prior)
+    options = {"maxiter": MOST_ROUNDS, "ftol": 1e-14, "gtol": 1e-9}
+    weights = np.exp(minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
+    return np.where(weights > 2 * LEAST_SHARE, weights, 0.0)

@@ -34,7 +34,8 @@ class Blend:
         weights: (n_outputs, n_features and those of the learners one after another).
         bias: (n_outputs,).
         learners: trained networks, whose outputs follow the features.
-        record: `shares`: of every member, their sum 1; `penalties`: of every member that has them, the geometric mean.
+        record: `shares`: of every member, their sum 1, that of the mean below 0 where what the others see adds up; `penalties`: of every
+            member that has them, the geometric mean.
     """
 
     target: Target
@@ -147,12 +148,17 @@ def _weigh(
     losses = {name: row_losses(target, outputs, labels).mean(-1) for name, outputs in seen.items()}
     variance = min(float(values.min()) for values in losses.values())
     inner = {name: likelihood_weights(target, values, n_people, variance) for name, values in losses.items()}
-    mixed = np.stack([np.tensordot(inner[name], outputs, 1) for name, outputs in seen.items()])
-    own = row_losses(target, mixed, labels).mean(-1)
+    mixed = {name: np.tensordot(inner[name], outputs, 1) for name, outputs in seen.items()}
+    own = np.array([row_losses(target, outputs, labels).mean() for outputs in mixed.values()])
     # half of it equal shares, half what each alone deserves: what the labels say may always overrule it
-    prior = (likelihood_weights(target, own, n_people, variance) + 1 / len(own)) / 2
-    shares = stack(target, mixed, labels, prior, CAUTION / n_people)
-    return dict(zip(seen, shares.tolist(), strict=True)), inner
+    prior = dict(zip(seen, (likelihood_weights(target, own, n_people, variance) + 1 / len(own)) / 2, strict=True))
+    others = [name for name in seen if name != "mean"]
+    weights = stack(
+        target, np.stack([mixed[name] for name in others]), labels, np.array([prior[name] for name in others]),
+        CAUTION / n_people, mixed["mean"],
+    )  # fmt: skip
+    shares = {"mean": 1 - float(weights.sum())} | dict(zip(others, weights.tolist(), strict=True))
+    return shares, inner
 
 
 def _penalties(found: Mapping[str, "_Solved"], inner: Mapping[str, np.ndarray]) -> dict[str, float]:

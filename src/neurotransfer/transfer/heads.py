@@ -1,6 +1,6 @@
 """Linear heads of raw features: standardised by the training rows, solved exactly, the standardisation folded in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,12 @@ class Features:
     Attributes:
         alike: how many features of one unit follow each other, of every group of them; empty: each has a unit of its own.
         voxels: whether they are voxels, of which those outside the brain count for nothing.
+        parts: how many features of which kind lie side by side, where there are several; all parts together vary as much.
     """
 
     alike: tuple[int, ...] = ()
     voxels: bool = False
+    parts: tuple[tuple[int, "Features"], ...] = ()
 
 
 def kind_of(strategy: Strategy, n_features: int) -> Features:
@@ -32,8 +34,8 @@ def kind_of(strategy: Strategy, n_features: int) -> Features:
 
     Example:
         >>> from neurotransfer.transfer.strategies import STRATEGIES
-        >>> kind_of(STRATEGIES["frozen"], 8), kind_of(STRATEGIES["linear"], 8)
-        (Features(alike=(8,), voxels=False), Features(alike=(), voxels=False))
+        >>> kind_of(STRATEGIES["frozen"], 8) == Features((8,)), kind_of(STRATEGIES["linear"], 8) == Features()
+        (True, True)
     """
     return Features(() if strategy.encoder == "linear" else (n_features,), strategy.encoder == "voxels")
 
@@ -59,7 +61,7 @@ def solve_heads(
         >>> weights.round(3).tolist(), bias.round(3).tolist()
         ([[[1.333]]], [[0.667]])
     """
-    inside = inside_brain(train.mean(0)) if kind.voxels else np.full(train.shape[1], True)
+    inside = _inside(train, kind)
     kept = np.asarray(train[:, inside], float)
     mean, scale = _standardiser(kept, kind, inside)
     solved = solve_path((kept - mean) / scale, labels, target, penalties)
@@ -71,7 +73,23 @@ def solve_heads(
     return weights, bias
 
 
+def _inside(train: np.ndarray, kind: Features) -> np.ndarray:
+    """Which features count, (n_features,)."""
+    if kind.parts:
+        return np.concatenate([_inside(own, part) for own, part in _apart(train, kind)])
+    return inside_brain(train.mean(0)) if kind.voxels else np.full(train.shape[1], True)
+
+
+def _apart(values: np.ndarray, kind: Features) -> Iterator[tuple[np.ndarray, Features]]:
+    """The features of each part (..., n_features of it), with its kind."""
+    ends = np.cumsum([size for size, _ in kind.parts])
+    for (_, part), own in zip(kind.parts, np.split(values, ends[:-1], axis=-1), strict=True):
+        yield own, part
+
+
 def _standardiser(kept: np.ndarray, kind: Features, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if kind.parts:
+        return _balanced(kept, kind, inside)
     if not kind.alike:
         return standardiser(kept)
     group = np.repeat(np.arange(len(kind.alike)), kind.alike)[inside]
@@ -80,6 +98,17 @@ def _standardiser(kept: np.ndarray, kind: Features, inside: np.ndarray) -> tuple
         own = group == number
         mean[own], scale[own] = standardiser(kept[:, own], alike=True)
     return mean, scale
+
+
+def _balanced(kept: np.ndarray, kind: Features, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The standardisers of all parts, so that a part of many features weighs no more than one of few."""
+    where = [own for own, _ in _apart(inside, kind)]
+    ends = np.cumsum([own.sum() for own in where])
+    found = []
+    for own, values, (_, part) in zip(where, np.split(kept, ends[:-1], axis=1), kind.parts, strict=True):
+        mean, scale = _standardiser(values, part, own)
+        found.append((mean, scale * np.sqrt(len(mean) * len(where) / len(kept.T))))
+    return np.concatenate([mean for mean, _ in found]), np.concatenate([scale for _, scale in found])
 
 
 def inside_brain(mean: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class Member:
 
     Attributes:
         name: in records and reports.
-        sees: of which part of a source it takes features; a name of STRATEGIES, or nothing.
+        sees: of which part of a source it takes features; a name of STRATEGIES, or nothing: none of them, or all.
         view: its view of that part, whose first feature has this number; None where there is none.
         description: for a reader.
         setting: of networks that are trained.
@@ -86,6 +86,16 @@ def _as_it_is(part: Source, start: int, target: Target) -> View | None:
     return View(last.columns, last.kind, (weights, bias))
 
 
+def _all_parts(source: Source, start: int, target: Target) -> View | None:
+    if len(source.parts) < 2:
+        return None
+    kinds = []
+    for part in source.parts:
+        size, layers = count_features(part.encoder), isinstance(part.encoder, Layered)
+        kinds.append((size, Features(part.encoder.sizes) if layers else kind_of(part.strategy, size)))
+    return View(slice(start, start + sum(size for size, _ in kinds)), Features(parts=tuple(kinds)))
+
+
 def _of_columns(part: Source, start: int, target: Target) -> View:
     return View(slice(start, start + len(part.columns)), learner=part)
 
@@ -104,8 +114,9 @@ MEMBERS: dict[str, Member] = {
         Member("frozen", "frozen", _last, "the features of the model, as its last layer gives them"),
         Member("layers", "frozen", _layers, "the means of the maps of all its layers beside its features"),
         Member("voxels", "voxels", _whole, "smoothed voxels"),
+        Member("together", "", _all_parts, "one head on the features of all of these at once, each kind with as much variance"),
         Member("perceptron", "perceptron", _of_columns, "a network on regional volumes, trained from random weights",
-               {"lr": 1e-2, "dropout": 0.25}),
+               {"lr": 1e-2, "dropout": 0.5}),
         Member("finetuned", "finetuned", _of_volumes, "the model trained further: its new head first, then all of it, lower layers at "
                "lower rates, and pulled back to where it started", {"lr": 1e-3, "layer_decay": 0.7, "anchor": 0.1}),
     )

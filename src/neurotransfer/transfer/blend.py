@@ -34,8 +34,8 @@ class Blend:
         weights: (n_outputs, n_features and those of the learners one after another).
         bias: (n_outputs,).
         learners: trained networks, whose outputs follow the features.
-        record: `shares`: of every member, their sum 1, that of the mean below 0 where what the others see adds up; `penalties`: of every
-            member that has them, the geometric mean.
+        record: `shares`: of every member, their sum 1, that of the mean below 0 where what the others see adds up;
+            `penalties`: of every member that has them, the geometric mean.
     """
 
     target: Target

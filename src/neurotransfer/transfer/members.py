@@ -91,8 +91,8 @@ def _all_parts(source: Source, start: int, target: Target) -> View | None:
         return None
     kinds = []
     for part in source.parts:
-        size, layers = count_features(part.encoder), isinstance(part.encoder, Layered)
-        kinds.append((size, Features(part.encoder.sizes) if layers else kind_of(part.strategy, size)))
+        view = _layers(part, 0, target) or _whole(part, 0, target)
+        kinds.append((count_features(part.encoder), view.kind))
     return View(slice(start, start + sum(size for size, _ in kinds)), Features(parts=tuple(kinds)))
 
 

@@ -116,7 +116,7 @@ MEMBERS: dict[str, Member] = {
         Member("voxels", "voxels", _whole, "smoothed voxels"),
         Member("together", "", _all_parts, "one head on the features of all of these at once, each kind with as much variance"),
         Member("perceptron", "perceptron", _of_columns, "a network on regional volumes, trained from random weights",
-               {"lr": 1e-2, "dropout": 0.5}),
+               {"lr": 1e-2, "dropout": 0.25}),
         Member("finetuned", "finetuned", _of_volumes, "the model trained further: its new head first, then all of it, lower layers at "
                "lower rates, and pulled back to where it started", {"lr": 1e-3, "layer_decay": 0.7, "anchor": 0.1}),
     )

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from neurotransfer.errors import InputError, ModelError
+from neurotransfer.models.depths import Layered
 from neurotransfer.models.loading import load_all
 from neurotransfer.models.network import (
     ENCODERS,
@@ -22,7 +23,7 @@ from neurotransfer.models.network import (
     with_heads,
 )
 from neurotransfer.targets import Target
-from neurotransfer.training import Examples, Recipe, features, fit
+from neurotransfer.training import Examples, Recipe, features, fit, numerics
 from neurotransfer.training.numerics import layer_shapes
 
 SHAPE = (33, 36, 32)
@@ -236,6 +237,20 @@ def test_features_in_bfloat16_are_those_in_float32_up_to_rounding(built, name):
             found = built(name)(volumes)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, exact, rtol=0, atol=0.03 * float(exact.abs().max()))
+
+
+@EVERY_NETWORK
+def test_its_shapes_are_found_also_where_convolutions_are_kept_from_bfloat16(built, name, monkeypatch):
+    """On a processor whose bfloat16 is wrong somewhere; there `auto` once could not find the layers of its model."""
+    plain, kept = built(name), copy.deepcopy(built(name))
+    monkeypatch.setattr(numerics, "_is_right", lambda *_: False)
+    if not numerics.make_safe(kept, SHAPE, torch.bfloat16):
+        pytest.skip("no convolutions")
+    assert set(layer_shapes(kept, (1, 1, *SHAPE))) == set(layer_shapes(plain, (1, 1, *SHAPE)))
+    layered = Layered(kept, SHAPE)
+    assert layered.sizes == Layered(plain, SHAPE).sizes
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layered(torch.from_numpy(inputs(name))[:1, None]).shape == (1, layered.n_features)
 
 
 @EVERY_NETWORK

@@ -12,6 +12,7 @@ The outputs and gradients are those of the modules one after another, up to roun
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -32,12 +33,18 @@ def fits(convolution: nn.Conv3d, norm: nn.Module, volumes: Tensor) -> bool:
     )
 
 
+def unrounded(device: torch.device) -> AbstractContextManager[object]:
+    """A context without the engine's lower precision."""
+    # where shapes alone are worked out there is no precision to lower
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
 class PreciseConv3d(nn.Conv3d):
     """A convolution that is computed in the precision of its weights, also under autocast."""
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Maps of volumes, in the type of the weights."""
-        with torch.autocast(volumes.device.type, enabled=False):
+        with unrounded(volumes.device):
             return super().forward(volumes.to(self.weight.dtype))
 
 

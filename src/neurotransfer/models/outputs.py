@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from neurotransfer.models.panel import unrounded
+from neurotransfer.models.fused import unrounded
 
 
 class Outputs(nn.Module):

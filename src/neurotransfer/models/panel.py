@@ -1,11 +1,10 @@
 """Several SFCN that look at the same head, and at its mirror image: features that depend less on how one training went."""
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor, nn
 
 from neurotransfer.errors import InputError
+from neurotransfer.models.fused import unrounded
 from neurotransfer.models.sfcn import SFCN
 
 LEFT_RIGHT = 2
@@ -61,9 +60,3 @@ class SFCNPanel(nn.Module):
         """The parts with weights from input to output, those of all members at one depth together."""
         depths = zip(*[member.layer_groups() for member in self.members], strict=True)  # type: ignore[operator]
         return [nn.ModuleList(parts) for parts in depths]
-
-
-def unrounded(device: torch.device) -> AbstractContextManager[object]:
-    """A context without the engine's lower precision."""
-    # where shapes alone are worked out there is no precision to lower
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

@@ -21,6 +21,8 @@ from neurotransfer.targets import as_text, infer_target
 
 NATIVE_ADVICE = 'images in native space may differ: say so with alignment = "centre"'
 LARGEST_BRAIN_LITRES = 2.3
+# of a table of FreeSurfer columns a message names so many
+MOST_NAMES = 40
 SKULL_NOTE = (
     f"fill more than {LARGEST_BRAIN_LITRES} litres and seem to have their skull; networks here know heads without it: run "
     "`neurotransfer prepare INPUT OUT` and use OUT, or give brain masks (a column mask, or mask = NAME for a BIDS folder)"
@@ -78,7 +80,7 @@ def read_cohort(
     preparation = preparation_of(root) if images else {}
     problems = _columns_missing(table, images)
     if problems:
-        raise CohortError(path, problems, f"columns found: {', '.join(table.columns)}{_other_separator(table)}")
+        raise CohortError(path, problems, _advice(table, problems))
     table = _completed(table, root)
     if images:
         preparation = preparation or preparation_of_images(Path(image) for image in table["image"] if image)
@@ -135,6 +137,13 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], recode: Mapping, p
 def _columns_missing(table: pd.DataFrame, images: bool) -> list[str]:
     needed = ["participant_id", *(["image"] if images else [])]
     return [f"no column {column!r}" for column in needed if column not in table]
+
+
+def _advice(table: pd.DataFrame, problems: list[str]) -> str:
+    names, more = list(table.columns[:MOST_NAMES]), len(table.columns) - MOST_NAMES
+    found = f"columns found: {', '.join(names)}{f' and {more} more' if more > 0 else ''}{_other_separator(table)}"
+    alone = problems == ["no column 'image'"]
+    return found + ("; a study of columns alone says images = false in its cohort" if alone else "")
 
 
 def _other_separator(table: pd.DataFrame) -> str:

@@ -262,7 +262,9 @@ def test_a_table_without_participants_or_images_is_told_with_its_columns(tmp_pat
 def test_a_table_of_many_columns_alone_is_told_what_to_do_and_not_all_their_names(tmp_path):
     row = {"participant_id": "a"} | {f"area {number}": "1" for number in range(218)}
     path = write_rows(tmp_path / "cohort.csv", [row])
-    with pytest.raises(CohortError, match=r"area 38 and 179 more; a study of columns alone says images = false") as caught:
+    with pytest.raises(
+        CohortError, match=r"area 38 and 179 more; a study of columns alone says images = false"
+    ) as caught:
         read_cohort(path)
     assert caught.value.problems == ["no column 'image'"]
     assert len(read_cohort(path, images=False)) == 1

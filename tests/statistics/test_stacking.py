@@ -133,6 +133,14 @@ def test_a_head_that_was_shrunk_is_stretched_but_not_beyond_a_limit():
         assert stack(VALUE, outputs, labels, np.ones(1), 1e-9)[0] == pytest.approx(expected, abs=1e-4)
 
 
+def test_an_absurd_predictor_does_not_move_the_others():
+    outputs, labels = some(VALUE)
+    outputs[0] += 0.5 * labels[:, None]
+    absurd = np.concatenate([outputs, 1e5 * stream(2, "absurd").normal(size=(1, 40, 1))])
+    alone = stack(VALUE, outputs, labels, np.full(3, 0.25), 0.05)
+    np.testing.assert_allclose(stack(VALUE, absurd, labels, np.full(4, 0.25), 0.05), [*alone, 0], atol=0.02)
+
+
 def test_the_weight_of_a_predictor_by_the_formula():
     """With labels y and outputs y + noise, the loss is w^2 s + (1 - w)^2 v, least at w = v / (v + s)."""
     labels = np.repeat([1.0, -1.0], 8)

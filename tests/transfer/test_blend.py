@@ -393,23 +393,52 @@ def test_the_weight_goes_to_the_member_that_sees_it(kind, where):
     assert np.corrcoef(predicted, score[120:])[0, 1] > 0.7
 
 
-@pytest.mark.parametrize("kind", ["continuous", "binary"])
+@pytest.mark.parametrize("kind", TARGETS)
 def test_what_two_members_see_of_two_things_adds_up(kind):
     """A mean of both heads, or half of each, would be far from the sum that is to be predicted."""
     target, source, generator = TARGETS[kind], of_parts(TARGETS[kind]), stream(0, "adds up", kind)
     inputs = generator.normal(size=(900, 174)).astype(np.float32) + 1
     score = inputs[:, 0] + inputs[:, 4:24].mean(1) * np.sqrt(20)
     score = (score - score.mean()) / score.std()
-    labels = 50 + 12 * score if kind == "continuous" else (score > 0).astype(float)
+    cuts = [0.0] if kind == "binary" else [-0.6, 0.6]
+    labels = 50 + 12 * score if kind == "continuous" else np.digitize(score, cuts).astype(float)
     found = fit_setting(source, inputs, target, labels, parts(300, 60, 900), {}, Recipe(), 0)
     shares = found.blend["shares"]
-    assert sum(shares.values()) == pytest.approx(1)
+    # the weights of the others are more than 1 together
+    assert shares["mean"] < 0, shares
     predicted, probabilities = predict_rows(found, inputs, np.arange(360, 900))
     if kind == "continuous":
         assert np.polyfit(predicted, labels[360:], 1)[0] == pytest.approx(1, abs=0.1), shares
     else:
-        predicted = np.log(probabilities[:, 1] / probabilities[:, 0])
+        predicted = np.log(probabilities[:, -1] / probabilities[:, 0])
     assert np.corrcoef(predicted, score[360:])[0, 1] > 0.95, shares
+
+
+def test_what_a_blend_says_is_the_mean_and_how_far_each_member_departs_from_it(monkeypatch):
+    """Also where a network is among them; worked out from the outputs of every member alone."""
+    columns, labels = people("continuous", n=90)
+    labels = labels + 20 * np.abs(columns[:, 1])
+    source, split, target = of_columns(AGE, 5, AUTO), parts(60, 12, 90), AGE.scaled_to(labels[:60])
+    kept = {}
+    summed = blend._summed
+
+    def with_record(given, found, shares, inner):
+        kept.update(found=found, shares=shares, inner=inner)
+        return summed(given, found, shares, inner)
+
+    monkeypatch.setattr(blend, "_summed", with_record)
+    found = fit_setting(source, columns, AGE, labels, split, {}, replace(BRIEF, epochs=20), 0)
+    rows, alone = split.test, {}
+    for name, solved in kept["found"].items():
+        if solved.learner is None:
+            weights, bias = np.tensordot(kept["inner"][name], solved.weights, 1), kept["inner"][name] @ solved.bias
+            alone[name] = columns[rows][:, solved.columns] @ weights.T + bias
+        else:
+            alone[name] = solved.learner.seen(columns, rows)
+    assert set(alone) == {"mean", "linear", "perceptron"}
+    expected = alone["mean"] + sum(kept["shares"][name] * (alone[name] - alone["mean"]) for name in alone)
+    assert kept["shares"]["perceptron"] > 0
+    np.testing.assert_allclose(predict_rows(found, columns, rows)[0], target.decode(expected)[0], rtol=1e-4)
 
 
 def test_together_is_every_part_with_as_much_variance(model, heads):
@@ -417,20 +446,24 @@ def test_together_is_every_part_with_as_much_variance(model, heads):
     source, generator = of_parts(AGE), stream(0, "together")
     inputs = generator.normal(size=(40, 174)) * np.repeat([5.0, 0.1, 1.0], [4, 20, 150]) + 1
     inputs[:, -50:] -= 2
+    # units that are silent have no share in the variance
+    inputs[:, 10:24] = 1
     view, labels = views_of(source, AGE)["together"], generator.normal(size=40)
     weights, bias = blend._heads(view, inputs, labels, AGE)
-    counted = [range(4), range(4, 24), range(24, 124)]
+    counted = [range(4), range(4, 10), range(24, 124)]
     rows = []
     for own in counted:
         values = inputs[:, own] - inputs[:, own].mean(0)
         spread = values.std(0)
         if len(own) > 4:
             spread = np.maximum(spread, 0.1 * np.median(spread))
-        rows.append(values / spread * np.sqrt(124 / 3 / len(own)))
+        values = values / spread
+        rows.append(values * np.sqrt(124 / 3 / values.var(0).sum()))
     by_hand = np.concatenate(rows, 1)
-    expected = [Ridge(penalty * 124).fit(by_hand, labels).predict(by_hand) for penalty in PENALTIES]
+    expected = [Ridge(penalty * 110).fit(by_hand, labels).predict(by_hand) for penalty in PENALTIES]
     np.testing.assert_allclose(np.einsum("sok,nk->sn", weights, inputs) + bias, expected, atol=1e-8)
     assert not weights[:, :, 124:].any()
+    np.testing.assert_allclose(weights[:, :, 10:24], 0, atol=1e-12)
     layered = views_of(make_source(AUTO, target=AGE, grid=GRID, model=model), AGE)
     ((_, tissue), (size, frozen), (n_voxels, voxels)) = layered["together"].kind.parts
     assert tissue == Features()

@@ -11,7 +11,8 @@ from neurotransfer.targets import Target
 TEMPER = 0.5
 LEAST_VARIANCE = 1e-12
 MOST_ROUNDS = 500
-LEAST_SHARE = 1e-6
+# a weight below the first counts as none; the search goes on to the second, so that none is held up
+LEAST_SHARE, LEAST_TRIED = 1e-6, 1e-12
 # a head that a penalty has shrunk may be stretched so far
 MOST_WEIGHT = 3.0
 
@@ -88,7 +89,7 @@ def stack(
     strength: float,
     base: np.ndarray | float = 0.0,
 ) -> np.ndarray:
-    """Weights (k,), none below 0, with which k predictors together fit best: non-negative stacking with shrinkage.
+    """Weights (k,), from 0 to MOST_WEIGHT, with which k predictors together fit best: non-negative stacking with shrinkage.
 
     Predicted is base + sum_i w_i (outputs_i - base). The weights need not add up to 1: what two predictors see of two things adds up,
     and a mean of the two would have half of each (Breiman 1996, Machine Learning). They minimise the mean loss +
@@ -104,7 +105,8 @@ def stack(
         base: what is predicted without any weight, (n, n_outputs) or one number.
 
     Raises:
-        InputError: when the strength or a prior weight is not above 0, or outputs or the base are not finite.
+        InputError: when the strength or a prior weight is not above 0, a prior weight is above MOST_WEIGHT, or outputs or the base are
+            not finite.
 
     Example:
         >>> age, first, second = Target("age", "continuous"), np.array([1.0, 1.0, -1.0, -1.0]), np.array([1.0, -1.0, 1.0, -1.0])
@@ -120,8 +122,8 @@ def stack(
         and np.isfinite(base).all()
     ):
         raise InputError(
-            f"stacking takes finite outputs, a strength above 0 and prior weights above 0 and at most {MOST_WEIGHT:g}, got strength "
-            f"{strength!r} and prior {prior.tolist()}"
+            f"stacking takes finite outputs and a finite base, a strength above 0 and prior weights above 0 and at most {MOST_WEIGHT:g}, "
+            f"got strength {strength!r} and prior {prior.tolist()}"
         )
     start, moved = np.log(prior), outputs - base
 
@@ -132,7 +134,9 @@ def stack(
         slope = np.tensordot(moved, _slopes(target, mixed, labels), 2) / len(labels) + strength * apart
         return float(value), weights * slope
 
-    bounds = [(np.log(LEAST_SHARE), np.log(MOST_WEIGHT))] * len(prior)
+    bounds = [(np.log(LEAST_TRIED), np.log(MOST_WEIGHT))] * len(prior)
     options = {"maxiter": MOST_ROUNDS, "ftol": 1e-14, "gtol": 1e-9}
-    weights = np.exp(minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
-    return np.where(weights > 2 * LEAST_SHARE, weights, 0.0)
+    # where all outputs have the size of labels, so that no first step is too far
+    sane = start - np.log(np.maximum(1.0, np.sqrt(np.square(moved).mean((1, 2)))))
+    weights = np.exp(minimize(objective, sane, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
+    return np.where(weights > LEAST_SHARE, weights, 0.0)

@@ -34,7 +34,7 @@ class Blend:
         weights: (n_outputs, n_features and those of the learners one after another).
         bias: (n_outputs,).
         learners: trained networks, whose outputs follow the features.
-        record: `shares`: of every member, their sum 1, that of the mean below 0 where what the others see adds up;
+        record: `shares`: of every member, their sum 1, that of the mean below 0 where what the others see adds up or is stretched;
             `penalties`: of every member that has them, the geometric mean.
     """
 
@@ -59,8 +59,8 @@ def blend_heads(
 
     Every member is fitted with all its penalties on the training rows of four of five folds of the participants, and predicts the
     rows of the fifth; fitted on all training rows it predicts the validation rows. By these predictions, of people whom a fit has
-    not seen, the penalties of a member are averaged (`likelihood_weights`), and the members weighed (`stack`), with a prior that
-    holds them near what each alone deserves. The heads that are blended are those fitted on all training rows. All are linear, and
+    not seen, the penalties of a member are averaged (`likelihood_weights`), and the members weighed by how far they depart from the mean
+    of the labels (`stack`), with a prior that holds them near what each alone deserves. The heads that are blended are those fitted on all training rows. All are linear, and
     so is the blend. Networks that are trained are those of the folds, and what they say together is their mean.
 
     With too few people, or a class that one fold holds whole, there are fewer folds; without folds and validation rows nothing can be

@@ -107,7 +107,9 @@ def _balanced(kept: np.ndarray, kind: Features, inside: np.ndarray) -> tuple[np.
     found = []
     for own, values, (_, part) in zip(where, np.split(kept, ends[:-1], axis=1), kind.parts, strict=True):
         mean, scale = _standardiser(values, part, own)
-        found.append((mean, scale * np.sqrt(len(mean) * len(where) / len(kept.T))))
+        # units that are silent have no share in it
+        spread = float(np.square(values.std(0) / scale).sum())
+        found.append((mean, scale * np.sqrt((spread or 1.0) * len(where) / len(kept.T))))
     return np.concatenate([mean for mean, _ in found]), np.concatenate([scale for _, scale in found])
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
 from neurotransfer.cohort import Split
 from neurotransfer.models.network import Identity, Network
@@ -218,12 +219,18 @@ def tested(case: Drawn, name: str) -> float:
 def measured(sizes: list[int], replicates: int, seed: int, workers: int) -> Iterator[dict[str, object]]:
     """The regret of every strategy in every replicate of every study."""
     asked = list(itertools.product(sizes, STUDIES, STRENGTH, range(replicates)))
-    with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
         for (n, study, kind, replicate), regrets in zip(
             asked, pool.map(regrets_of, asked, itertools.repeat(seed)), strict=True
         ):
             for name, regret in regrets.items():
                 yield {"kind": kind, "n": n, "study": study, "replicate": replicate, "strategy": name, "regret": regret}
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    # of the library behind NumPy too: workers with two threads each on two cores take twice as long
+    threadpool_limits(1)
 
 
 def regrets_of(asked: tuple[int, str, str, int], seed: int) -> dict[str, float]:

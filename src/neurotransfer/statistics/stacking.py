@@ -122,7 +122,7 @@ def stack(
         and np.isfinite(base).all()
     ):
         raise InputError(
-            f"stacking takes finite outputs and a finite base, a strength above 0 and prior weights above 0 and at most {MOST_WEIGHT:g}, "
+            f"stacking takes finite outputs and a finite base, a strength above 0 and prior weights from above 0 to {MOST_WEIGHT:g}, "
             f"got strength {strength!r} and prior {prior.tolist()}"
         )
     start, moved = np.log(prior), outputs - base

@@ -59,9 +59,10 @@ def blend_heads(
 
     Every member is fitted with all its penalties on the training rows of four of five folds of the participants, and predicts the
     rows of the fifth; fitted on all training rows it predicts the validation rows. By these predictions, of people whom a fit has
-    not seen, the penalties of a member are averaged (`likelihood_weights`), and the members weighed by how far they depart from the mean
-    of the labels (`stack`), with a prior that holds them near what each alone deserves. The heads that are blended are those fitted on all training rows. All are linear, and
-    so is the blend. Networks that are trained are those of the folds, and what they say together is their mean.
+    not seen, the penalties of a member are averaged (`likelihood_weights`), and the members weighed (`stack`) by how far they
+    depart from the mean of the labels, with a prior that holds them near what each alone deserves. The heads that are blended are
+    those fitted on all training rows. All are linear, and so is the blend. Networks that are trained are those of the folds, and
+    what they say together is their mean.
 
     With too few people, or a class that one fold holds whole, there are fewer folds; without folds and validation rows nothing can be
     judged, and the mean of the training labels is all there is.

@@ -138,8 +138,8 @@ STRATEGIES: dict[str, Strategy] = {
                  "a network of fully connected layers on regional volumes, trained from random weights: what `linear` sees, "
                  "without being linear"),
         Strategy("auto", "several", "given", "new", "beside", "blend", {},
-                 "a blend of whatever is possible (linear, frozen on the last and on all layers, transferred, voxels, all of these under "
-                 "one head, perceptron, finetuned), added up by weights that folds of the training participants give"),
+                 "a blend of whatever is possible (linear, frozen on the last and on all layers, transferred, voxels, one head on "
+                 "all of these, perceptron, finetuned), added up by weights that folds of the training participants give"),
         Strategy("auto-exact", "several", "given", "new", "head", "blend", {},
                  "the same without networks that are trained: heads alone, in seconds"),
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from explained_samples import made_sample
 
+from browser import visit
 from neurotransfer.explain.asking import Asked
 from neurotransfer.explain.embeddings import explain_embeddings
 from neurotransfer.explain.embeddings_page import page_of, write_page
@@ -15,23 +16,14 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
-    playwright = pytest.importorskip("playwright.sync_api")
+def opened(chromium, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     asked = Asked(("age",), ("*_ml",), ("age", "sex", "site"), n_permutations=99, n_halves=30)
     explained = explain_embeddings(made_sample(), asked, folder)
     shown = [picture(np.random.default_rng(place).random((8, 10, 8)), 24) for place in range(80)]
     path = write_page(page_of(explained, cohort="made", pictures=shown, command="the command"), folder)
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        said, asked_for = [], []
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked_for.append(request.url))
-        page.goto(path.as_uri())
-        yield page, explained, said, asked_for
-        browser.close()
+    with visit(chromium, path) as visited:
+        yield visited.page, explained, visited.problems, visited.requests
 
 
 def seen(page):

@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
-from threadpoolctl import threadpool_limits
 
 from neurotransfer.cohort import Split
 from neurotransfer.models.network import Identity, Network
@@ -33,6 +31,7 @@ from neurotransfer.transfer import STRATEGIES, best_of, predict_rows, settings
 from neurotransfer.transfer.members import views_of
 from neurotransfer.transfer.search import search
 from neurotransfer.transfer.source import Source, make_source
+from neurotransfer.workers import one_thread
 
 KINDS = ("linear", "frozen", "voxels")
 SIZES = {"linear": 12, "frozen": 64, "voxels": 200}
@@ -219,7 +218,7 @@ def tested(case: Drawn, name: str) -> float:
 def measured(sizes: list[int], replicates: int, seed: int, workers: int) -> Iterator[dict[str, object]]:
     """The regret of every strategy in every replicate of every study."""
     asked = list(itertools.product(sizes, STUDIES, STRENGTH, range(replicates)))
-    with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         for (n, study, kind, replicate), regrets in zip(
             asked, pool.map(regrets_of, asked, itertools.repeat(seed)), strict=True
         ):
@@ -227,17 +226,13 @@ def measured(sizes: list[int], replicates: int, seed: int, workers: int) -> Iter
                 yield {"kind": kind, "n": n, "study": study, "replicate": replicate, "strategy": name, "regret": regret}
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    # of the library behind NumPy too: workers with two threads each on two cores take twice as long
-    threadpool_limits(1)
-
-
 def regrets_of(asked: tuple[int, str, str, int], seed: int) -> dict[str, float]:
     """The regret of every strategy in one replicate."""
     n, study, kind, replicate = asked
-    case = drawn(study, kind, n, replicate, seed)
-    return {name: 100 * (case.best - tested(case, name)) for name in (*AUTOS, *SINGLES)}
+    # workers with two threads of linear algebra each on two cores hold each other up
+    with one_thread():
+        case = drawn(study, kind, n, replicate, seed)
+        return {name: 100 * (case.best - tested(case, name)) for name in (*AUTOS, *SINGLES)}
 
 
 def behind(table: pd.DataFrame) -> pd.DataFrame:

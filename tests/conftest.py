@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from browser import chromium  # noqa: F401
 
-# before NumPy is there: two processes of tests whose linear algebra has two threads each on two cores take several times as long
+# before NumPy is there: two processes of tests whose linear algebra has two threads each on two cores hold each other up
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # exact comparisons of whole runs need it; what bfloat16 gives is the subject of tests of its own

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_handles
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -26,6 +27,10 @@ def start_worker() -> None:
 
 
 def _end(number: int, frame: object) -> None:
+    # a second signal must not cut short what the first one began
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # a pool takes what a job raises for its result, and then waits for the next job, which may never come
+    signal.alarm(PATIENCE_S)
     raise SystemExit(128 + number)
 
 
@@ -41,17 +46,50 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def pool_of(workers: int, start: Callable[..., None], arguments: tuple[Any, ...] = ()) -> Iterator[ProcessPoolExecutor]:
-    """Processes that each begin with `start`; when something goes wrong here, they are stopped at once."""
+    """Processes that each begin with `start`; when something goes wrong here, they are stopped at once.
+
+    A job that runs has `PATIENCE_S` seconds to clean up.
+    """
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start, initargs=arguments)
+    pool: Any = ProcessPoolExecutor(workers, mp_context=context, initializer=start, initargs=arguments)
+    # all begin at once: a pool in which one dies overlooks another that is just beginning, and waits for it
+    pool._safe_to_dynamically_spawn_children = False
+    ended = threading.Event()
+    threading.Thread(target=_watch, args=(pool, ended), daemon=True).start()
     try:
         yield pool
     except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        _stop(pool)
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        try:
+            pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            ended.set()
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[Any]:
+    return list((pool._processes or {}).values())
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    for process in _processes(pool):
+        process.terminate()
+
+
+def _watch(pool: ProcessPoolExecutor, ended: threading.Event) -> None:
+    """Break a pool that does not see that a process died, because it waits for the rest of what that was sending."""
+    dead: set[int] = set()
+    while not ended.wait(PATIENCE_S):
+        before = dead
+        dead = {process.sentinel for process in _processes(pool) if wait_for_handles([process.sentinel], 0)}
+        if dead & before and not pool._broken:
+            _stop(pool)
+            results: Any = pool._result_queue
+            # nobody is left then who could send the rest, and the pool reads the end of the pipe; it closes the number itself
+            with Path(os.devnull).open("wb") as nothing:
+                os.dup2(nothing.fileno(), results._writer.fileno())
+            return
 
 
 @contextmanager

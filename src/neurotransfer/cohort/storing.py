@@ -1,13 +1,12 @@
 """Make a store of volumes from the scans of a cohort: once, whole or not at all."""
 
 import io
-import multiprocessing
 import os
 import shutil
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +22,7 @@ from neurotransfer.cohort.contract import Input, input_to_dict
 from neurotransfer.cohort.store import ARRAY, DTYPES, FORMAT, SCANS, STORE, VolumeStore, self_checksum
 from neurotransfer.cohort.volumes import load_volume
 from neurotransfer.errors import InputError, InterruptedRunError, StorageError, unknown
-from neurotransfer.workers import start_worker
+from neurotransfer.workers import pool_of, start_worker
 
 # to start a process takes seconds, as some scans do
 LEAST_A_PROCESS = 16
@@ -214,10 +213,8 @@ def _by_processes(cohort: Cohort, grid: Input, bits: int, processes: int) -> Vol
 
 
 def _by_pool(scans: Sequence[Scan], alignment: str, grid: Input, bits: int, processes: int) -> Volumes:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=start_worker)
     waiting: deque[Future[np.ndarray]] = deque()
-    try:
+    with pool_of(processes, start_worker) as pool:
         for scan in scans:
             waiting.append(pool.submit(_volume, scan, grid, alignment, bits))
             # in their order, and no more in memory than keeps every process busy
@@ -225,5 +222,3 @@ def _by_pool(scans: Sequence[Scan], alignment: str, grid: Input, bits: int, proc
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

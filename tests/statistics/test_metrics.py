@@ -145,7 +145,8 @@ def test_categorical_agrees_with_scikit_learn(sample):
 @given(binary_samples())
 def test_binary_agrees_with_two_class_categorical(sample):
     observed, predicted = sample
-    assume(not np.any(predicted == 0.5))
+    # at 0.5 itself a class is a matter of taste
+    predicted = np.where(predicted == 0.5, 0.25, predicted)
     both = np.column_stack([1 - predicted, predicted])
     one, two = scores("binary", observed, predicted), scores("categorical", observed, predicted > 0.5, both)
     assert one["auc"] == pytest.approx(two["auc"], nan_ok=True)

@@ -24,6 +24,7 @@ from neurotransfer.benchmark.plan import learnt_labels, split_of
 from neurotransfer.benchmark.records import finished as finished_cells
 from neurotransfer.benchmark.records import gathered
 from neurotransfer.benchmark.rules import apply_rules
+from neurotransfer.benchmark.run import _alone_in
 from neurotransfer.benchmark.schedule import Failure
 from neurotransfer.benchmark.status import status, write_failures
 from neurotransfer.benchmark.study import Study
@@ -502,6 +503,23 @@ def test_two_processes_do_not_work_on_one_run(module_study, tmp_path):
     (tmp_path / "run").mkdir()
     with FileLock(tmp_path / "run" / ".lock"), pytest.raises(InputError, match="another process is working"):
         benchmark(module_study, tmp_path / "run")
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_two_runs_keep_apart_on_a_file_system_without_locks(tmp_path, monkeypatch):
+    def missing(*arguments):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", missing)
+    folder = tmp_path / "run"
+    with (
+        _alone_in(folder),
+        pytest.raises(InputError, match=r"another process is working.* to be removed"),
+        _alone_in(folder),
+    ):
+        pytest.fail("two work in one folder")
+    with _alone_in(folder):
+        assert folder.is_dir()
 
 
 @pytest.mark.parametrize(

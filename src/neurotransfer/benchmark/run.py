@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+from filelock import FileLock, Timeout
 
 from neurotransfer.artifacts import MANIFEST, provenance, read_json, storage, write_json
 from neurotransfer.benchmark.cluster import dask_team
@@ -148,35 +148,21 @@ def _planned(study: Study, base: Path, folder: Path, asked: Asked, measure: bool
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold the lock of a run folder, so that two commands do not do the same work."""
-    lock: BaseFileLock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / ".lock", timeout=0)
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
-        except NotImplementedError:
-            # what filelock raises on a file system without locks: the file itself is the lock, and has to be removed after a kill
-            lock = SoftFileLock(folder / ".lock-file", timeout=0)
-            _acquire(lock, folder)
         except Timeout:
-            raise _taken(folder) from None
+            raise InputError(
+                f"another process is working on {str(folder)!r} (neurotransfer benchmark status {folder} says which); wait for "
+                "it, or give another --out; on a file system without locks a run that was killed leaves "
+                f"{lock.lock_file}, which is then to be removed"
+            ) from None
     try:
         yield
     finally:
         lock.release()
-
-
-def _acquire(lock: BaseFileLock, folder: Path) -> None:
-    try:
-        lock.acquire()
-    except Timeout:
-        raise _taken(folder, f"; if none is, remove {lock.lock_file}") from None
-
-
-def _taken(folder: Path, advice: str = "") -> InputError:
-    return InputError(
-        f"another process is working on {str(folder)!r} (neurotransfer benchmark status {folder} says which); wait for it, or "
-        f"give another --out{advice}"
-    )
 
 
 def _locked(study: Study, base: Path, folder: Path, asked: Asked, command: str) -> Run:

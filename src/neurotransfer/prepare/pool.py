@@ -33,7 +33,7 @@ def prepare_all(
                 on_scan()
         return
     suspects: list[Source] = []
-    for source, result in _by(sources, job, min(workers, max(len(sources), 1)), suspects):
+    for source, result in _by(sources, job, workers, suspects):
         on_scan()
         yield source, result
     for source in suspects:
@@ -48,7 +48,7 @@ def _by(sources: Sequence[Source], job: Job, workers: int, died: list[Source]) -
     """Those that ended; those whose process died are added to `died`."""
     left = deque(sources)
     while left:
-        with pool_of(workers, _start) as pool:
+        with pool_of(min(workers, len(left)), _start) as pool:
             waiting: dict[Future[Result], Source] = {}
             try:
                 while left or waiting:

@@ -351,7 +351,11 @@ def test_two_runs_in_one_folder_where_locks_do_nothing(quiet, study_file, tmp_pa
         "import contextlib, sys\n"
         "from pathlib import Path\n"
         "from neurotransfer.benchmark import run\n"
-        "run._alone_in = lambda folder: (Path(folder).mkdir(parents=True, exist_ok=True), contextlib.nullcontext())[1]\n"
+        "def alone(folder):\n"
+        "    Path(folder).mkdir(parents=True, exist_ok=True)\n"
+        "    Path(folder, '.lock').touch()\n"
+        "    return contextlib.nullcontext()\n"
+        "run._alone_in = alone\n"
         "run.benchmark(sys.argv[1], sys.argv[2], workers=2)\n"
     )
     both = [started([sys.executable, "-c", script, str(study_file), str(tmp_path / "run")]) for _ in range(2)]

@@ -78,6 +78,13 @@ def open_scan(page, place=0):
     page.wait_for_selector(SEEN)
 
 
+def step(page, name):
+    """Go to the next scan, whose name is known: until the browser has turned to it, the last one is still there, and ready."""
+    page.click("#after")
+    page.wait_for_selector(f"#one-title:text-is('{name}')")
+    page.wait_for_selector(SEEN)
+
+
 def pixels(page):
     page.wait_for_timeout(400)
     return np.asarray(Image.open(io.BytesIO(page.locator("#canvas").screenshot())).convert("RGB"), float)
@@ -217,9 +224,7 @@ def test_scans_are_stepped_through_in_the_order_that_is_shown(page):
     open_scan(page)
     assert page.locator("#before").is_disabled()
     for place in (1, 2):
-        page.click("#after")
-        page.wait_for_selector(f"#one-title:text-is('{order[place]}')")
-        page.wait_for_selector(SEEN)
+        step(page, order[place])
     assert page.inner_text("#one-place") == f"3 of {N}"
     page.click("#before")
     page.wait_for_selector(f"#one-title:text-is('{order[1]}')")
@@ -239,6 +244,7 @@ def test_facts_are_those_of_the_table(page):
 
 
 def test_overlays_change_what_is_drawn_and_stay_chosen(page):
+    order = names(page)
     open_scan(page)
     page.wait_for_selector("#one[data-overlay=none]")
     bare = pixels(page)
@@ -254,14 +260,105 @@ def test_overlays_change_what_is_drawn_and_stay_chosen(page):
     for one, other in [("none", "mask"), ("mask", "map-0"), ("map-0", "map-1"), ("none", "map-1")]:
         assert np.abs(pictures[one] - pictures[other]).mean() > 1
     label = page.locator("#overlay option:checked").inner_text()
-    page.click("#after")
-    page.wait_for_selector(SEEN)
+    step(page, order[1])
     page.wait_for_selector("#one[data-overlay=map-1]")
     assert page.locator("#overlay option:checked").inner_text() == label
     assert label in page.inner_text("#where")
     page.select_option("#overlay", "")
     page.wait_for_selector("#one[data-overlay=none]")
     assert np.ptp(pixels(page)[:20, :20], axis=2).max() == 0
+
+
+def looks_like(picture, other):
+    """Whether two pictures of the canvas show the same; its edges lie between pixels when a sentence stands above it."""
+    return np.abs(picture - other)[8:-8, 8:-8].mean() < 1
+
+
+def wait_for_volumes(page, *milliseconds):
+    """Let the next volumes take so long to be read."""
+    page.evaluate(
+        """(delays) => {
+             const make = niivue.NVImage.new;
+             niivue.NVImage.new = async (...inputs) => {
+               const delay = delays.shift() ?? 0, volume = await make.apply(niivue.NVImage, inputs);
+               await new Promise((resolve) => setTimeout(resolve, delay));
+               return volume;
+             } }""",
+        list(milliseconds),
+    )
+
+
+def test_a_scan_that_was_left_before_it_was_read_is_not_shown(page):
+    order = names(page)
+    open_scan(page, 2)
+    wanted, ready = pixels(page), page.get_attribute("#one", "data-ready")
+    page.click("#back")
+    open_scan(page)
+    wait_for_volumes(page, 1200, 0)
+    with page.expect_response(re.compile(r"/scan\.nii\.gz$")):
+        page.click("#after")
+    step(page, order[2])
+    where = page.inner_text("#where")
+    assert page.get_attribute("#one", "data-ready") == ready
+    page.wait_for_timeout(1500)
+    assert page.get_attribute("#one", "data-ready") == ready
+    assert page.inner_text("#where") == where != ""
+    assert looks_like(pixels(page), wanted)
+
+
+def test_the_overlay_that_was_chosen_last_is_shown_however_long_others_take(page):
+    open_scan(page)
+    page.select_option("#overlay", "map-1")
+    page.wait_for_selector("#one[data-overlay=map-1]")
+    wanted = pixels(page)
+    page.select_option("#overlay", "")
+    page.wait_for_selector("#one[data-overlay=none]")
+    wait_for_volumes(page, 1200, 0)
+    with page.expect_response(re.compile(r"/mask\.nii\.gz$")):
+        page.select_option("#overlay", "mask")
+    page.select_option("#overlay", "map-1")
+    page.wait_for_selector("#one[data-overlay=map-1]")
+    page.wait_for_timeout(1500)
+    assert page.get_attribute("#one", "data-overlay") == "map-1"
+    assert looks_like(pixels(page), wanted)
+
+
+def test_an_overlay_that_cannot_be_had_says_so_and_none_is_shown(page):
+    order = names(page)
+    open_scan(page)
+    bare = pixels(page)
+    page.select_option("#overlay", "map-0")
+    page.wait_for_selector("#one[data-overlay=map-0]")
+    # a browser writes what it was refused into the console, which fails the test otherwise
+    page.evaluate(
+        """() => { const ask = fetch; globalThis.fetch = (address, ...rest) =>
+             String(address).endsWith("mask.nii.gz") ? Promise.resolve(new Response("It is gone.", { status: 410 })) : ask(address, ...rest) }"""
+    )
+    page.select_option("#overlay", "mask")
+    page.wait_for_selector("#status:text-is('It is gone.')")
+    assert looks_like(pixels(page), bare)
+    step(page, order[1])
+    page.wait_for_timeout(300)
+    assert page.inner_text("#status") == "It is gone."
+    assert page.get_attribute("#one", "data-overlay") == ""
+
+
+def test_numbers_that_come_late_change_nothing(page):
+    slow, quick = page.scans.numbers[1], page.scans.numbers[2]
+    page.select_option("[name=order]", "high")
+    held = []
+    page.route("**/numbers/1.json", lambda route: held.append(route))
+    page.select_option("[name=number]", slow.name)
+    # until it is asked for
+    page.wait_for_timeout(300)
+    page.select_option("[name=number]", quick.name)
+    order = sorted(range(N), key=lambda row: (-quick.values[row] if np.isfinite(quick.values[row]) else np.inf, row))
+    page.wait_for_function("name => document.querySelector('#cards .view-value').title === name", arg=quick.label)
+    assert len(held) == 1
+    held[0].continue_()
+    page.wait_for_timeout(500)
+    assert names(page) == expected(page.scans, order)[:24]
+    assert page.input_value("[name=number]") == quick.name
 
 
 def slide(page, name, value):
@@ -355,8 +452,7 @@ def test_everything_can_be_done_by_keyboard(page):
     page.keyboard.press("Escape")
     page.wait_for_selector("#browse:not([hidden])")
     # back where the reader was
-    page.wait_for_timeout(300)
-    assert order[1] in page.evaluate("document.activeElement.textContent")
+    page.wait_for_function("name => document.activeElement.textContent.includes(name)", arg=order[1])
     assert "excluded: moved, ←" in page.locator(CARDS).nth(1).inner_text()
 
 

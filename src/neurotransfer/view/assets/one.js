@@ -13,10 +13,12 @@ export class One {
   constructor(list) {
     this.list = list;
     this.scene = null;
+    this.opening = null;
     this.index = null;
     this.files = [];
     this.wanted = null;
     this.abort = new AbortController();
+    this.laying = new AbortController();
     part("overlay").addEventListener("change", () => {
       this.wanted = part("overlay").selectedOptions[0]?.textContent ?? null;
       this.#overlay();
@@ -34,30 +36,38 @@ export class One {
   async show(index) {
     if (index === this.index) return;
     this.index = index;
-    this.abort.abort();
+    this.#letGo();
     this.abort = new AbortController();
     const { signal } = this.abort;
     part("one-title").textContent = nameOf(this.list, index);
     part("canvas").setAttribute("aria-label", `${nameOf(this.list, index)} in three planes`);
     part("where").textContent = "";
-    part("one").dataset.ready = "";
+    Object.assign(part("one").dataset, { ready: "", overlay: "" });
     this.#say("Loading the scan.");
     try {
       await this.#facts(index, signal);
       await this.#volume(index, signal);
-      this.#say("");
     } catch (error) {
       if (signal.aborted) return;
+      this.laying.abort();
       this.scene?.clear();
       this.#say(error.message);
     }
+    if (signal.aborted) return;
     part("one").dataset.ready = String(index);
   }
 
   /** Shows no scan any more. */
   close() {
     this.index = null;
+    this.#letGo();
+    part("one").dataset.ready = "";
+  }
+
+  /** Lets go of what is still on its way. */
+  #letGo() {
     this.abort.abort();
+    this.laying.abort();
   }
 
   async #facts(index, signal) {
@@ -89,14 +99,22 @@ export class One {
       throw new Error(problem);
     }
     const buffer = await bytes(`scans/${index}/scan.nii.gz`, signal);
-    await this.scene.show(buffer, "scan.nii.gz");
+    await this.scene.show(buffer, "scan.nii.gz", signal);
     this.#window();
+    this.#say("");
     await this.#overlay();
   }
 
-  /** Makes ready to draw; what there is to say where that cannot be. */
-  async #open() {
-    if (this.scene) return "";
+  /** Makes ready to draw, once; what there is to say where that cannot be. */
+  #open() {
+    this.opening ??= this.#opened().catch((error) => {
+      this.opening = null;
+      throw error;
+    });
+    return this.opening;
+  }
+
+  async #opened() {
     if (!hasWebGL()) return NO_WEBGL;
     const library = await loadLibrary();
     if (!library) return NO_LIBRARY;
@@ -107,13 +125,16 @@ export class One {
     return "";
   }
 
+  /** Shows the overlay that is chosen; one that was chosen before and is still on its way is let go. */
   async #overlay() {
+    this.laying.abort();
     if (!this.scene?.hasScan) return;
+    this.laying = new AbortController();
+    const { signal } = this.laying;
     const role = part("overlay").value;
     const isMask = role === MASK;
     part("threshold-field").hidden = !role || isMask;
     part("opacity").disabled = !role;
-    const { signal } = this.abort;
     part("one").dataset.overlay = "";
     try {
       const found = role
@@ -125,12 +146,13 @@ export class One {
             threshold: share("threshold"),
           }
         : null;
-      if (signal.aborted) return;
-      await this.scene.overlay(found);
+      await this.scene.overlay(found, signal);
       part("one").dataset.overlay = role || "none";
       this.#say("");
     } catch (error) {
-      if (!signal.aborted) this.#say(error.message);
+      if (signal.aborted) return;
+      this.scene.bare();
+      this.#say(error.message);
     }
   }
 

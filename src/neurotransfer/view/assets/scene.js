@@ -54,10 +54,11 @@ export class Scene {
     this.nv.setSliceType(this.nv.sliceTypeMultiplanar);
   }
 
-  /** Shows another scan, without overlay. */
-  async show(buffer, name) {
-    this.clear();
+  /** Shows another scan, without overlay; throws when the signal says that it is wanted no more. */
+  async show(buffer, name, signal) {
     const volume = await this.NVImage.new(buffer, name, "gray");
+    signal.throwIfAborted();
+    this.clear();
     this.nv.addVolume(volume);
     this.nv.scene.crosshairPos = [0.5, 0.5, 0.5];
     this.nv.createOnLocationChange();
@@ -75,12 +76,19 @@ export class Scene {
     this.map = null;
   }
 
-  /** Lays a mask or a map over the scan in place of what lay there; null for nothing. */
-  async overlay(found) {
+  /** Takes away what lies over the scan. */
+  bare() {
     while (this.nv.volumes.length > 1) this.nv.removeVolumeByIndex(1);
     this.map = null;
-    if (!found) return this.#drawn();
-    const volume = await this.NVImage.new(found.buffer, found.name, found.isMask ? "red" : "warm", found.opacity);
+    this.#drawn();
+  }
+
+  /** Lays a mask or a map over the scan in place of what lay there, null for nothing; throws when the signal says so. */
+  async overlay(found, signal) {
+    const volume = found && (await this.NVImage.new(found.buffer, found.name, found.isMask ? "red" : "warm", found.opacity));
+    signal.throwIfAborted();
+    this.bare();
+    if (!found) return;
     const largest = found.isMask ? 1 : largestOf(volume.img, volume.hdr);
     this.map = { volume, isMask: found.isMask, largest, signed: volume.global_min < 0 };
     if (found.isMask) {

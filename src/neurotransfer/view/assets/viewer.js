@@ -34,7 +34,9 @@ class Viewer {
   /** Shows what the state says. */
   async show() {
     const { list, state } = this;
-    await this.#fetchNumber();
+    await this.#fetchNumber(state);
+    // what was chosen meanwhile is shown by whoever chose it
+    if (state !== this.state) return;
     this.shown = chosen(list, this.values.numbers, state, (index) => this.marks.has(this.keys[index]));
     const index = this.keys.indexOf(state.scan);
     showChoices(state);
@@ -52,14 +54,15 @@ class Viewer {
     return undefined;
   }
 
-  async #fetchNumber() {
-    const place = this.list.numbers.findIndex(({ name }) => name === this.state.number);
-    if (place < 0 && this.list.numbers.length) this.state.number = this.first.number;
-    if (this.values.name === this.state.number) return;
-    const { number } = this.state;
+  /** The numbers that a state is about, unless another one has come meanwhile. */
+  async #fetchNumber(state) {
+    const place = this.list.numbers.findIndex(({ name }) => name === state.number);
+    if (place < 0 && this.list.numbers.length) state.number = this.first.number;
+    const { number } = state;
+    if (this.values.name === number) return;
     const at = this.list.numbers.findIndex(({ name }) => name === number);
     const numbers = at < 0 ? [] : await asked(`numbers/${at}.json`);
-    this.values = { name: number, numbers };
+    if (state === this.state) this.values = { name: number, numbers };
   }
 
   async #showOne(index) {

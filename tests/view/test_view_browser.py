@@ -332,7 +332,8 @@ def test_an_overlay_that_cannot_be_had_says_so_and_none_is_shown(page):
     # a browser writes what it was refused into the console, which fails the test otherwise
     page.evaluate(
         """() => { const ask = fetch; globalThis.fetch = (address, ...rest) =>
-             String(address).endsWith("mask.nii.gz") ? Promise.resolve(new Response("It is gone.", { status: 410 })) : ask(address, ...rest) }"""
+             String(address).endsWith("mask.nii.gz")
+               ? Promise.resolve(new Response("It is gone.", { status: 410 })) : ask(address, ...rest) }"""
     )
     page.select_option("#overlay", "mask")
     page.wait_for_selector("#status:text-is('It is gone.')")

@@ -292,7 +292,8 @@ def test_slow_clients_do_not_block_others_and_are_let_go(people):
             connection.sendall(b"GET / HT")
         begun = time.monotonic()
         assert Client(server).get("scans.json").status == 200
-        assert time.monotonic() - begun < 1.0
+        # one after the other they would hold it up for ten seconds
+        assert time.monotonic() - begun < 5
         for connection in slow[:3]:
             with connection:
                 assert connection.recv(2**16).startswith(b"HTTP/1.1 408")

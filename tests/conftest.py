@@ -15,6 +15,10 @@ from browser import chromium  # noqa: F401
 # before NumPy is there: two processes of tests whose linear algebra has two threads each on two cores hold each other up
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# a shell lets what runs in its background ignore Ctrl-C, and so would the commands that tests interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # exact comparisons of whole runs need it; what bfloat16 gives is the subject of tests of its own
 os.environ["NEUROTRANSFER_PRECISION"] = "float32"
 

@@ -339,7 +339,6 @@ def test_an_overlay_that_cannot_be_had_says_so_and_none_is_shown(page):
     page.wait_for_selector("#status:text-is('It is gone.')")
     assert looks_like(pixels(page), bare)
     step(page, order[1])
-    page.wait_for_timeout(300)
     assert page.inner_text("#status") == "It is gone."
     assert page.get_attribute("#one", "data-overlay") == ""
 
@@ -349,9 +348,8 @@ def test_numbers_that_come_late_change_nothing(page):
     page.select_option("[name=order]", "high")
     held = []
     page.route("**/numbers/1.json", lambda route: held.append(route))
-    page.select_option("[name=number]", slow.name)
-    # until it is asked for
-    page.wait_for_timeout(300)
+    with page.expect_request("**/numbers/1.json"):
+        page.select_option("[name=number]", slow.name)
     page.select_option("[name=number]", quick.name)
     order = sorted(range(N), key=lambda row: (-quick.values[row] if np.isfinite(quick.values[row]) else np.inf, row))
     page.wait_for_function("name => document.querySelector('#cards .view-value').title === name", arg=quick.label)

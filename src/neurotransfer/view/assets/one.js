@@ -137,16 +137,13 @@ export class One {
     part("opacity").disabled = !role;
     part("one").dataset.overlay = "";
     try {
-      const found = role
-        ? {
-            buffer: await bytes(`scans/${this.index}/${role}.nii.gz`, signal),
-            name: `${role}.nii.gz`,
-            isMask,
-            opacity: share("opacity"),
-            threshold: share("threshold"),
-          }
-        : null;
-      await this.scene.overlay(found, signal);
+      if (role) {
+        const name = `${role}.nii.gz`;
+        const buffer = await bytes(`scans/${this.index}/${name}`, signal);
+        await this.scene.overlay({ buffer, name, isMask, opacity: share("opacity"), threshold: share("threshold") }, signal);
+      } else {
+        this.scene.bare();
+      }
       part("one").dataset.overlay = role || "none";
       this.#say("");
     } catch (error) {

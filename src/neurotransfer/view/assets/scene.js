@@ -83,12 +83,11 @@ export class Scene {
     this.#drawn();
   }
 
-  /** Lays a mask or a map over the scan in place of what lay there, null for nothing; throws when the signal says so. */
+  /** Lays a mask or a map over the scan in place of what lay there; throws when the signal says that it is wanted no more. */
   async overlay(found, signal) {
-    const volume = found && (await this.NVImage.new(found.buffer, found.name, found.isMask ? "red" : "warm", found.opacity));
+    const volume = await this.NVImage.new(found.buffer, found.name, found.isMask ? "red" : "warm", found.opacity);
     signal.throwIfAborted();
     this.bare();
-    if (!found) return;
     const largest = found.isMask ? 1 : largestOf(volume.img, volume.hdr);
     this.map = { volume, isMask: found.isMask, largest, signed: volume.global_min < 0 };
     if (found.isMask) {

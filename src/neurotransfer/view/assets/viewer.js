@@ -34,9 +34,10 @@ class Viewer {
   /** Shows what the state says. */
   async show() {
     const { list, state } = this;
-    await this.#fetchNumber(state);
+    const values = await this.#valuesOf(state);
     // what was chosen meanwhile is shown by whoever chose it
     if (state !== this.state) return;
+    this.values = values;
     this.shown = chosen(list, this.values.numbers, state, (index) => this.marks.has(this.keys[index]));
     const index = this.keys.indexOf(state.scan);
     showChoices(state);
@@ -54,15 +55,15 @@ class Viewer {
     return undefined;
   }
 
-  /** The numbers that a state is about, unless another one has come meanwhile. */
-  async #fetchNumber(state) {
+  /** The numbers that a state is about. */
+  async #valuesOf(state) {
     const place = this.list.numbers.findIndex(({ name }) => name === state.number);
     if (place < 0 && this.list.numbers.length) state.number = this.first.number;
     const { number } = state;
-    if (this.values.name === number) return;
+    if (this.values.name === number) return this.values;
     const at = this.list.numbers.findIndex(({ name }) => name === number);
     const numbers = at < 0 ? [] : await asked(`numbers/${at}.json`);
-    if (state === this.state) this.values = { name: number, numbers };
+    return { name: number, numbers };
   }
 
   async #showOne(index) {

@@ -3,7 +3,8 @@
 import atexit
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -73,7 +74,8 @@ def visit(
     """
     allowed = options.pop("allowed", LOCAL)
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, **options)
-    context.set_default_timeout(10_000)
+    # ends what hangs: a machine that draws for many tests at once is slow
+    context.set_default_timeout(60_000)
     page = context.new_page()
     seen = Visit(page)
     page.on("console", lambda said: seen.problems.append(said.text) if said.type in ("error", "warning") else None)
@@ -85,6 +87,14 @@ def visit(
         seen.check(allowed)
     finally:
         context.close()
+
+
+def comes_true(page: Any, condition: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether `condition` holds now or within these seconds, for what a page tells nobody when it has done it."""
+    end = time.monotonic() + seconds
+    while not (holds := bool(condition())) and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    return holds
 
 
 def draw_all(page: Any) -> None:

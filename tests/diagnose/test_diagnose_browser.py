@@ -35,7 +35,6 @@ def pages(tmp_path_factory):
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_figure_is_drawn_and_nothing_sticks_out(chromium, pages, tmp_path, name, width, theme):
     with visit(chromium, pages[name], width, theme=theme) as seen:
-        seen.page.set_default_timeout(60_000)
         draw_all(seen.page)
         figures = seen.page.locator("[data-figure]")
         assert figures.count() >= (5 if name == "planted" else 1)
@@ -54,7 +53,6 @@ def test_everybody_can_use_it(chromium, pages, name):
 
 def test_every_option_of_every_choice_draws_something(chromium, pages):
     with visit(chromium, pages["planted"]) as seen:
-        seen.page.set_default_timeout(60_000)
         draw_all(seen.page)
         choices = 0
         for place in seen.page.locator("[data-figure]").all():

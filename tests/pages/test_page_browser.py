@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from browser import THEMES, WIDTHS, draw_all, kept_in, screenshots, serious, sticks_out, visit
+from browser import THEMES, WIDTHS, comes_true, draw_all, kept_in, screenshots, serious, sticks_out, visit
+from local_server import Served, serving
 from neurotransfer.pages.contents import figures_of
 from neurotransfer.pages.model import Axis, Figure, Layer, Page, Section
 from neurotransfer.pages.render import render
@@ -41,6 +42,7 @@ MARKS = """(name) => [...document.querySelectorAll(`#${name} .drawing [data-mark
     const group = mark.parentElement.transform.baseVal[0]?.matrix || { e: 0, f: 0 };
     return { x: (m.e - s.e) / s.a + x, y: (m.f - s.f) / s.a + y - group.f, aside: group.e,
       fill: getComputedStyle(mark).fill, stroke: getComputedStyle(mark).stroke, shape: mark.getAttribute("d") || "circle" }; })"""
+PAPER = "getComputedStyle(document.body).backgroundColor"
 FILLS = """(name) => [...document.querySelectorAll(`#${name} [data-mark="cell"] rect`)].map((cell) => getComputedStyle(cell).fill)"""
 TICKS = """([name, side]) => { const place = document.querySelector(`#${name} .drawing [data-mark="${side}-axis tick label"]`);
   return [...place.querySelectorAll("text")].map((text) => ({ text: text.textContent,
@@ -505,15 +507,54 @@ def test_no_words_of_a_drawing_overlap(chromium, example_file, width):
 def test_the_reader_sets_the_colours_of_the_page(chromium, example_file):
     with visit(chromium, example_file) as seen:
         draw_all(seen.page)
-        paper = "getComputedStyle(document.body).backgroundColor"
-        light = seen.page.evaluate(paper)
+        light = seen.page.evaluate(PAPER)
         seen.page.get_by_label("Colours").select_option("dark")
-        assert seen.page.evaluate(paper) != light
+        assert seen.page.evaluate(PAPER) != light
         # black cannot be seen on a dark page, so no series is drawn black
         assert all("rgb(0, 0, 0)" not in mark["stroke"] for mark in seen.page.evaluate(MARKS, "sex-curves"))
+
+
+def test_the_colours_that_were_set_are_kept_by_the_browser(chromium, tmp_path):
+    page = Served(write(tmp_path, paged(curves())).read_bytes())
+    # for a file a busy Chromium now and then keeps nothing: 3 of 490 reloads here, and none of 240 from a server
+    with (
+        serving(files={"/page.html": page}) as server,
+        visit(chromium, f"{server.url}/page.html", allowed=server.url) as seen,
+    ):
+        light = seen.page.evaluate(PAPER)
+        seen.page.get_by_label("Colours").select_option("dark")
         seen.page.reload()
         assert seen.page.locator("#theme").input_value() == "dark"
-        assert seen.page.evaluate(paper) != light
+        assert seen.page.evaluate(PAPER) != light
+        seen.page.get_by_label("Colours").select_option("system")
+        seen.page.reload()
+        assert seen.page.locator("#theme").input_value() == "system"
+        assert seen.page.evaluate(PAPER) == light
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown_as"), [("'dark'", "dark"), ("'light'", "light"), ("'purple'", "system"), ("null", "system")]
+)
+def test_what_a_browser_kept_decides_the_colours_of_a_page(chromium, example_file, kept, shown_as):
+    answer = f"Object.defineProperty(window, 'localStorage', {{ value: {{ getItem: () => {kept} }} }})"
+    with visit(chromium, "about:blank") as seen:
+        seen.page.add_init_script(answer)
+        seen.page.goto(example_file.as_uri())
+        assert seen.page.locator("#theme").input_value() == shown_as
+        dark = seen.page.evaluate(PAPER) == "rgb(22, 25, 29)"
+        assert dark == (shown_as == "dark")
+
+
+def test_a_browser_that_keeps_nothing_still_changes_colours(chromium, example_file):
+    refusal = (
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError') } })"
+    )
+    with visit(chromium, "about:blank") as seen:
+        seen.page.add_init_script(refusal)
+        seen.page.goto(example_file.as_uri())
+        light = seen.page.evaluate(PAPER)
+        seen.page.get_by_label("Colours").select_option("dark")
+        assert seen.page.evaluate(PAPER) != light
 
 
 def test_a_large_page_draws_what_is_seen(chromium, tmp_path):
@@ -536,7 +577,7 @@ def test_paper_shows_every_figure_in_light_colours(chromium, example_file, tmp_p
         assert len(printed) > 50_000
         assert seen.page.locator(".drawing svg").count() == len(figures_of(example()))
         seen.page.emulate_media(media="print")
-        assert seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert seen.page.evaluate(PAPER) == "rgb(255, 255, 255)"
         assert seen.page.locator("#sex-curves .chosen").inner_text() == "Score: AUC; Shown: Mean ± 1.96 SEM"
         assert not seen.page.locator("nav").is_visible()
         assert not seen.page.locator(".tools").first.is_visible()
@@ -573,9 +614,10 @@ def test_a_head_is_stepped_through(chromium, example_file, tmp_path):
         place.get_by_label("Bottom to top").fill("-2")
         assert re.match(r"x 32, y −2, z −2 mm\. head 0\.7\d*; relevance (1|0\.9\d*)", told.inner_text())
         assert not place.locator("img.slices").is_visible()
+        assert comes_true(seen.page, lambda: coloured(place) > 1000)
         bright = coloured(place)
         place.get_by_role("combobox", name="Overlay").select_option("none")
-        assert coloured(place) < bright / 4
+        assert comes_true(seen.page, lambda: coloured(place) < bright / 4)
         place.get_by_label("View").select_option("from above")
         assert serious(seen.page) == []
         place.screenshot(path=kept_in(tmp_path) / "example-head.png")
@@ -583,7 +625,6 @@ def test_a_head_is_stepped_through(chromium, example_file, tmp_path):
 
 def coloured(place):
     """How many pixels of the viewer are warm, as the overlay is."""
-    place.page.wait_for_timeout(150)
     pixels = np.asarray(Image.open(io.BytesIO(place.locator("canvas").screenshot())).convert("RGB")).astype(int)
     return int((pixels[..., 0] - pixels[..., 2] > 100).sum())
 

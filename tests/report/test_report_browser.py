@@ -20,7 +20,6 @@ def page_file(fake_folder, tmp_path_factory):
 @pytest.mark.parametrize("theme", THEMES)
 def test_every_figure_is_drawn_and_nothing_sticks_out(chromium, page_file, fake_page, tmp_path, width, theme):
     with visit(chromium, page_file, width, theme=theme) as seen:
-        seen.page.set_default_timeout(60_000)
         draw_all(seen.page)
         for figure in figures_of(fake_page):
             assert seen.page.locator(f"#{figure.name} .drawing svg").count() >= 1, figure.name

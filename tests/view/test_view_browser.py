@@ -270,9 +270,9 @@ def looks_like(picture, other):
     return np.abs(picture - other)[8:-8, 8:-8].mean() < 1
 
 
-def changed(page, before, by=1):
+def changed(page, before, what, by=1):
     """What the canvas shows when it no longer shows what it did before."""
-    assert comes_true(page, lambda: np.abs(pixels(page) - before).mean() > by)
+    assert comes_true(page, lambda: np.abs(pixels(page) - before).mean() > by), what
     return pixels(page)
 
 
@@ -384,13 +384,13 @@ def test_opacity_threshold_window_and_planes_change_what_is_drawn(page):
     before = first
     for name, value in changes:
         slide(page, name, value)
-        before = changed(page, before, 0.2)
+        before = changed(page, before, (name, value), by=0.2)
     for plane in ("0", "1", "2"):
         page.select_option("#planes", plane)
-        before = changed(page, before)
+        before = changed(page, before, plane)
     page.click("#reset")
     assert page.input_value("#planes") == "3"
-    changed(page, before)
+    changed(page, before, "reset")
 
 
 def test_the_crosshair_tells_its_place_and_the_values_there(page):
@@ -602,6 +602,6 @@ def test_real_heads_with_their_masks(chromium, shared_data, tmp_path, theme, wid
         bare = pixels(page)
         page.select_option("#overlay", "mask")
         page.wait_for_selector("#one[data-overlay=mask]")
-        changed(page, bare)
+        changed(page, bare, "mask")
         assert sticks_out(page) <= 0
         screenshots(page, f"view-head-{width}-{theme}", tmp_path)

@@ -516,7 +516,7 @@ def test_the_reader_sets_the_colours_of_the_page(chromium, example_file):
 
 def test_the_colours_that_were_set_are_kept_by_the_browser(chromium, tmp_path):
     page = Served(write(tmp_path, paged(curves())).read_bytes())
-    # for a file a busy Chromium now and then keeps nothing: 3 of 490 reloads here, and none of 240 from a server
+    # of a file a busy Chromium sometimes keeps nothing: after 34 of 188 reloads, and after none of 173 from a server beside them
     with (
         serving(files={"/page.html": page}) as server,
         visit(chromium, f"{server.url}/page.html", allowed=server.url) as seen,
